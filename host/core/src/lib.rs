@@ -1,0 +1,11 @@
+//! The pure room: configuration → graph → plan → record.
+//!
+//! Text and data in, data out. Nothing here reads a file, a clock, the environment or the network.
+
+pub mod ident;
+pub mod plan;
+pub mod record;
+pub mod redact;
+pub mod state;
+pub mod text;
+pub mod value;

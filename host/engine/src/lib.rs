@@ -1,0 +1,20 @@
+//! The engine: executes a plan, finishes what was interrupted, reads what is there.
+//!
+//! It walks data and calls ports. It decides nothing (`ss_core::plan` does), permits nothing (`ss_gate` does) and
+//! opens nothing.
+
+mod call;
+mod compose;
+mod execute;
+mod failure;
+mod observe;
+mod recover;
+mod run;
+mod session;
+mod tokens;
+
+pub use execute::{Report, execute};
+pub use failure::Failure;
+pub use observe::{Observed, observe};
+pub use recover::{Recovered, recover};
+pub use run::{EnvCredential, Override, Ports, Run, Settings, Stop};

@@ -1,0 +1,186 @@
+//! Which token goes with a request, and the check that it works before anything is made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ss_core::ident::ServiceId;
+use ss_core::plan::Plan;
+use ss_core::record::RequestLine;
+use ss_core::redact::Secret;
+use ss_gate::manifest::{Auth, Connection, Manifest, Operation};
+use ss_ports::{HttpRequest, RetryRules};
+
+use crate::failure::Failure;
+use crate::run::Run;
+
+/// The complete value of the `Authorization` header for a connection, or `None` when it needs none.
+pub(crate) async fn authorization(
+    run: &Run,
+    service: &ServiceId,
+    manifest: &Manifest,
+    connection: &Connection,
+) -> Result<Option<Secret>, Failure> {
+    let Some(auth) = &connection.auth else { return Ok(None) };
+    let token = token(run, service, manifest, &auth.bearer).await?;
+    Ok(Some(header(auth, &token)))
+}
+
+/// The token of a credential: the variable named in `credential_env` if it is set, else the vault's.
+async fn token(
+    run: &Run,
+    service: &ServiceId,
+    manifest: &Manifest,
+    name: &str,
+) -> Result<Secret, Failure> {
+    // `credential_env` names one variable, so it stands for the plugin's first credential.
+    let first = manifest.credentials.first().is_some_and(|credential| credential.name == name);
+    let variable = run.settings.credentials.get(service).filter(|_| first);
+    if let Some(value) = variable.and_then(|credential| credential.value.clone()) {
+        return Ok(value);
+    }
+    if let Some(token) = run.ports.vault.token(name).await? {
+        return Ok(token);
+    }
+    let mut failure = Failure::new(
+        "SS0201",
+        format!("`{service}` needs the credential `{name}`, and there is none"),
+    );
+    if let Some(credential) = variable {
+        failure = failure
+            .hint(format!("set the variable {} (`credential_env` names it)", credential.variable));
+    }
+    failure = failure.hint(format!("or store it: `ss vault set {name}`"));
+    if let Some(credential) = manifest.credentials.iter().find(|credential| credential.name == name)
+    {
+        failure = failure.hint(credential.description.clone());
+    }
+    Err(failure)
+}
+
+fn header(auth: &Auth, token: &Secret) -> Secret {
+    let text = token.expose().trim();
+    for (scheme, prefixes) in &auth.schemes {
+        if text.strip_prefix(scheme.as_str()).is_some_and(|rest| rest.starts_with(' ')) {
+            return Secret::new(text.to_owned());
+        }
+        if prefixes.iter().any(|prefix| text.starts_with(prefix.as_str())) {
+            return Secret::new(format!("{scheme} {text}"));
+        }
+    }
+    Secret::new(format!("Bearer {}", text.strip_prefix("Bearer ").unwrap_or(text)))
+}
+
+/// Makes sure that every credential the plan needs is there and is accepted, before the first change. Each
+/// credential is tried once, by the read that its manifest names.
+pub(crate) async fn check_credentials(run: &Run, plan: &Plan) -> Result<(), Failure> {
+    let mut tried: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for step in plan.steps.iter().filter(|step| step.action.changes()) {
+        let Ok(provisioner) = run.ports.provisioners.for_target(&step.kind) else { continue };
+        let manifest = provisioner.plugin().manifest.clone();
+        for credential in &manifest.credentials {
+            let used = manifest.connections.iter().any(|connection| {
+                connection.auth.as_ref().is_some_and(|auth| auth.bearer == credential.name)
+            });
+            if !used {
+                continue;
+            }
+            let token = token(run, &step.service, &manifest, &credential.name).await?;
+            // The same token of the same credential is tried once, however many services use it.
+            let digest = ss_core::value::keyed_digest(step.kind.as_bytes(), token.expose());
+            if !tried.entry(credential.name.clone()).or_default().insert(digest) {
+                continue;
+            }
+            if let Some((connection, operation)) =
+                credential.verify.as_deref().and_then(|name| manifest.operation(name))
+            {
+                verify(run, &step.service, &manifest, connection, operation, &credential.name)
+                    .await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn verify(
+    run: &Run,
+    service: &ServiceId,
+    manifest: &Manifest,
+    connection: &Connection,
+    operation: &Operation,
+    credential: &str,
+) -> Result<(), Failure> {
+    let overridden = run.settings.connections.get(&connection.name);
+    let base = overridden.map_or(connection.base_url.as_str(), |to| to.base_url.as_str());
+    let path = operation.route.to_string();
+    let path = path.split_once(' ').map_or("/", |(_, path)| path);
+    let exchange = run
+        .ports
+        .egress
+        .send(HttpRequest {
+            connection: connection.name.clone(),
+            operation: operation.name.clone(),
+            method: operation.route.method().to_owned(),
+            url: format!("{}{path}", base.trim_end_matches('/')),
+            local: overridden.is_some_and(|to| to.local),
+            authorization: authorization(run, service, manifest, connection).await?,
+            headers: Vec::new(),
+            body: None,
+            timeout_ms: 15_000,
+            retry: RetryRules { safe: true, always: Vec::new(), attempts: 4, total_ms: 60_000 },
+            rate: None,
+        })
+        .await;
+    let status = exchange.result.as_ref().ok().map(|reply| reply.status);
+    run.record_request(RequestLine {
+        service: service.clone(),
+        operation: operation.name.clone(),
+        method: operation.route.method().to_owned(),
+        route: path.to_owned(),
+        status,
+        error: exchange.result.as_ref().err().map(ToString::to_string),
+        ms: exchange.duration_ms,
+        bytes: exchange.bytes,
+        attempts: exchange.attempts,
+    });
+    match exchange.result {
+        Ok(reply) if reply.status == 401 || reply.status == 403 => {
+            let mut failure = Failure::new(
+                "SS0202",
+                format!(
+                    "the credential `{credential}` was refused ({} answered {})",
+                    connection.name, reply.status
+                ),
+            );
+            if let Some(variable) =
+                run.settings.credentials.get(service).filter(|found| found.value.is_some())
+            {
+                failure = failure.hint(format!("it came from the variable {}", variable.variable));
+            }
+            Err(failure.hint(format!(
+                "nothing was changed; put a working one in its place: `ss vault set {credential}`"
+            )))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => {
+            Err(Failure::new("SS0203", format!("`{}` cannot be reached: {error}", connection.name))
+                .hint("nothing was changed; try again when it can be reached"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_are_chosen_by_prefix_and_never_doubled() {
+        let auth = Auth {
+            bearer: "fly.api_token".to_owned(),
+            schemes: BTreeMap::from([("FlyV1".to_owned(), vec!["fm2_".to_owned()])]),
+        };
+        let value = |token: &str| header(&auth, &Secret::from(token)).expose().clone();
+        assert_eq!(value("fo1_abc\n"), "Bearer fo1_abc");
+        assert_eq!(value("fm2_abc"), "FlyV1 fm2_abc");
+        assert_eq!(value("FlyV1 fm2_abc"), "FlyV1 fm2_abc");
+        assert_eq!(value("Bearer x"), "Bearer x");
+    }
+}
