@@ -3,6 +3,7 @@
 //! Text and data in, data out. Nothing here reads a file, a clock, the environment or the network.
 
 pub mod ident;
+pub mod overlay;
 pub mod plan;
 pub mod record;
 pub mod redact;
