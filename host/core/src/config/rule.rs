@@ -1,0 +1,137 @@
+//! What a piece of text must look like.
+
+use crate::diag::Code;
+use crate::ident::{EnvName, PluginName, ServiceId, SystemName};
+
+/// A rule for text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Anything.
+    Any,
+    /// Not empty.
+    NotEmpty,
+    /// `2`.
+    Version,
+    /// A [`SystemName`].
+    System,
+    /// An [`EnvName`].
+    Environment,
+    /// A [`ServiceId`].
+    Service,
+    /// A [`PluginName`].
+    Plugin,
+    /// The name of an environment variable.
+    Variable,
+    /// The name of a connection.
+    Connection,
+    /// Where a plugin comes from.
+    Reference,
+    /// An HTTP base URL, with or without `{param}`.
+    Url,
+}
+
+impl Rule {
+    /// What is wrong with a text, when something is.
+    pub(super) fn broken(self, text: &str) -> Option<(Code, String)> {
+        let name = |error: String| (Code::InvalidName, error);
+        match self {
+            Self::Any => None,
+            Self::NotEmpty | Self::Reference => {
+                text.trim().is_empty().then(|| (Code::InvalidName, "must not be empty".to_owned()))
+            }
+            Self::Version => (text != "2").then(|| {
+                (Code::WrongVersion, format!("this `ss` reads version \"2\", not \"{text}\""))
+            }),
+            Self::System => SystemName::new(text).err().map(|error| name(error.to_string())),
+            Self::Environment => EnvName::new(text).err().map(|error| name(error.to_string())),
+            Self::Service => ServiceId::new(text).err().map(|error| name(error.to_string())),
+            Self::Plugin => PluginName::new(text).err().map(|error| name(error.to_string())),
+            Self::Connection => ServiceId::new(text).err().map(|_| {
+                name(format!("`{text}` is not a valid connection name: use a lower-case letter, then letters, digits and `-`"))
+            }),
+            Self::Variable => (!is_variable(text)).then(|| {
+                name(format!("`{text}` is not a valid variable name: use a letter or `_`, then letters, digits and `_`"))
+            }),
+            Self::Url => bad_url(text).map(|why| (Code::InvalidUrl, format!("`{text}` {why}"))),
+        }
+    }
+
+    /// The rule as a regular expression for editors.
+    pub(super) fn pattern(self) -> Option<&'static str> {
+        match self {
+            Self::Any => None,
+            Self::NotEmpty | Self::Reference => Some(r"\S"),
+            Self::Version => Some("^2$"),
+            Self::System | Self::Environment | Self::Service | Self::Plugin | Self::Connection => {
+                Some("^[a-z][a-z0-9-]{0,62}$")
+            }
+            Self::Variable => Some("^[A-Za-z_][A-Za-z0-9_]*$"),
+            Self::Url => Some("^https?://[^/@?#\\s]+[^?#\\s]*$"),
+        }
+    }
+}
+
+fn is_variable(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    text.len() <= 256
+        && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Only what a person gets wrong; the gate looks at the address again before anything is sent.
+fn bad_url(text: &str) -> Option<&'static str> {
+    let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
+        return Some("must begin with `https://` or `http://`");
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    if rest.contains(|character: char| character.is_whitespace() || character.is_control()) {
+        Some("must not hold spaces")
+    } else if rest.contains(['?', '#']) {
+        Some("must not hold a query or a fragment")
+    } else if host.contains('@') {
+        Some("must not hold a user or a password")
+    } else if host.is_empty() || host.starts_with(':') {
+        Some("names no host")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for good in [
+            "http://127.0.0.1:4400/neon/api/v2",
+            "https://example.com",
+            "http://127.0.0.1:4400/app/{app}",
+            "http://[::1]:80/",
+        ] {
+            assert_eq!(bad_url(good), None, "{good}");
+        }
+        for bad in [
+            "127.0.0.1:4400",
+            "ftp://example.com",
+            "https://",
+            "https:///path",
+            "https://user:word@example.com",
+            "https://example.com/?a=b",
+            "https://example.com/#top",
+            "https://exa mple.com",
+        ] {
+            assert!(bad_url(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn variables() {
+        for good in ["A", "_a", "DATABASE_URL", "x9"] {
+            assert!(is_variable(good), "{good}");
+        }
+        for bad in ["", "9A", "A-B", "A.B", "Ä", "A B"] {
+            assert!(!is_variable(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! One file against the table of fields: unknown fields, wrong types, broken names. All at once.
+
+use std::collections::BTreeMap;
+
+use super::FileKind;
+use super::fields::{Field, Need, Place, ROOT, Shape};
+use super::rule::Rule;
+use crate::diag::{Code, Diagnostic, Problems, SourceFile, did_you_mean};
+use crate::yaml::{Key, Node, Value};
+
+/// Adds everything that is wrong with the shape of a file.
+pub(super) fn check(root: &Node, kind: FileKind, file: &SourceFile, problems: &mut Problems) {
+    let mut checker = Checker { kind, file, problems, path: Vec::new() };
+    checker.check(root, &ROOT, root);
+}
+
+struct Checker<'a> {
+    kind: FileKind,
+    file: &'a SourceFile,
+    problems: &'a mut Problems,
+    path: Vec<&'a str>,
+}
+
+impl<'a> Checker<'a> {
+    /// `owner` is where to point when the value itself has no place of its own.
+    fn check(&mut self, node: &'a Node, shape: &'static Shape, owner: &Node) {
+        if node.value == Value::Null {
+            return;
+        }
+        match (shape, &node.value) {
+            (Shape::Any, _) | (Shape::Bool, Value::Bool(_)) => {}
+            (Shape::Text(rule), Value::String(text)) => self.check_text(node, *rule, text),
+            (Shape::List(entry), Value::Seq(items)) => self.check_list(items, entry),
+            (Shape::Object(fields), Value::Map(entries)) => {
+                self.check_fields(entries, fields, false, owner);
+            }
+            (Shape::Open(fields), Value::Map(entries)) => {
+                self.check_fields(entries, fields, true, owner);
+            }
+            (Shape::Map { key, value, each }, Value::Map(entries)) => {
+                self.check_map(entries, *key, value, each);
+            }
+            _ => self.wrong_type(node, shape),
+        }
+    }
+
+    fn check_text(&mut self, node: &Node, rule: Rule, text: &str) {
+        if let Some((code, why)) = rule.broken(text) {
+            let message = if why.starts_with('`') || code == Code::WrongVersion {
+                why
+            } else {
+                format!("{} {why}", self.here())
+            };
+            self.problems.add(|| Diagnostic::error(code, message).at(node.span, ""));
+        }
+    }
+
+    fn check_list(&mut self, items: &'a [Node], entry: &'static Shape) {
+        let mut seen = BTreeMap::new();
+        for item in items {
+            if item.value == Value::Null {
+                self.wrong_type(item, entry);
+                continue;
+            }
+            self.check(item, entry, item);
+            let Some(text) = item.text() else { continue };
+            if let Some(first) = seen.insert(text, item.span) {
+                let message = format!("{} names `{text}` twice", self.here());
+                self.problems.add(|| {
+                    Diagnostic::error(Code::RepeatedEntry, message)
+                        .at(item.span, "again here")
+                        .at(first, "first here")
+                        .help("keep one of them")
+                });
+            }
+        }
+    }
+
+    fn check_map(
+        &mut self,
+        entries: &'a [(Key, Node)],
+        rule: Rule,
+        value: &'static Shape,
+        each: &str,
+    ) {
+        for (key, node) in entries {
+            if let Some((code, why)) = rule.broken(&key.text) {
+                self.problems.add(|| {
+                    Diagnostic::error(code, why).at(key.span, format!("this names {each}"))
+                });
+            }
+            self.path.push(&key.text);
+            self.check(node, value, node);
+            self.path.pop();
+        }
+    }
+
+    fn check_fields(
+        &mut self,
+        entries: &'a [(Key, Node)],
+        fields: &'static [Field],
+        open: bool,
+        owner: &Node,
+    ) {
+        for (key, node) in entries {
+            let field = fields.iter().find(|field| field.name == key.text);
+            match field {
+                Some(field) if self.belongs(field) => {
+                    self.path.push(&key.text);
+                    self.check(node, &field.shape, node);
+                    self.path.pop();
+                }
+                Some(field) => self.wrong_file(key, field),
+                None if open || (self.path.is_empty() && key.text.starts_with("x-")) => {}
+                None => self.unknown(key, fields),
+            }
+        }
+        for field in fields {
+            let there = || {
+                entries
+                    .iter()
+                    .any(|(key, node)| key.text == field.name && node.value != Value::Null)
+            };
+            if field.need == Need::Required && self.belongs(field) && !there() {
+                self.missing(field, owner);
+            }
+        }
+    }
+
+    fn belongs(&self, field: &Field) -> bool {
+        match field.place {
+            Place::Both => true,
+            Place::Base => self.kind == FileKind::Base,
+            Place::Overlay => self.kind == FileKind::Overlay,
+        }
+    }
+
+    fn unknown(&mut self, key: &Key, fields: &'static [Field]) {
+        let place = self.place();
+        let names: Vec<&'static str> =
+            fields.iter().filter(|field| self.belongs(field)).map(|field| field.name).collect();
+        self.problems.add(|| {
+            let message = format!("`{}` is not a field of {place}", key.text);
+            let diagnostic = Diagnostic::error(Code::UnknownField, message).at(key.span, "");
+            let help = did_you_mean(&key.text, names.iter().copied())
+                .unwrap_or_else(|| format!("its fields are {}", names.join(", ")));
+            diagnostic.help(help)
+        });
+    }
+
+    fn wrong_file(&mut self, key: &Key, field: &Field) {
+        let (here, there) = match self.kind {
+            FileKind::Base => ("starsystem.yaml", "the overlay, starsystem.<env>.yaml"),
+            FileKind::Overlay => ("an overlay", "starsystem.yaml"),
+        };
+        self.problems.add(|| {
+            Diagnostic::error(
+                Code::WrongFile,
+                format!("`{}` does not belong in {here}", field.name),
+            )
+            .at(key.span, "")
+            .help(format!("it belongs in {there}"))
+        });
+    }
+
+    fn missing(&mut self, field: &Field, owner: &Node) {
+        let place = self.place();
+        self.problems.add(|| {
+            let message = format!("{place} has no `{}`", field.name);
+            let diagnostic = Diagnostic::error(Code::MissingField, message).at(owner.span, "");
+            match &field.shape {
+                Shape::Text(Rule::Version) => diagnostic.help("add `version: \"2\"`"),
+                _ => diagnostic.help(format!("add `{}: …`: {}", field.name, lower(field.doc))),
+            }
+        });
+    }
+
+    fn wrong_type(&mut self, node: &Node, shape: &'static Shape) {
+        let wanted = describe(shape);
+        let is_version = matches!(shape, Shape::Text(Rule::Version));
+        let code = if is_version { Code::WrongVersion } else { Code::WrongType };
+        let message = format!("{} must be {wanted}, not {}", self.here(), node.kind());
+        let written = self.file.text.get(node.span.start as usize..node.span.end as usize);
+        self.problems.add(|| {
+            let diagnostic = Diagnostic::error(code, message).at(node.span, "");
+            match (shape, &node.value, written) {
+                (Shape::Text(_), Value::Number(_) | Value::Bool(_), Some(written)) => {
+                    diagnostic.help(format!("put it in quotes: \"{written}\""))
+                }
+                (Shape::List(_), Value::String(text), _) if !text.contains(char::is_whitespace) => {
+                    diagnostic.help(format!("write it as a list: [{text}]"))
+                }
+                _ => diagnostic,
+            }
+        });
+    }
+
+    /// The value at hand, as the user would call it.
+    fn here(&self) -> String {
+        if self.path.is_empty() {
+            "the file".to_owned()
+        } else {
+            format!("`{}`", self.path.join("."))
+        }
+    }
+
+    /// What the fields at hand are fields of.
+    fn place(&self) -> String {
+        match self.path.as_slice() {
+            [] if self.kind == FileKind::Base => "starsystem.yaml".to_owned(),
+            [] => "an overlay".to_owned(),
+            ["services", id] => format!("the service `{id}`"),
+            ["connections", name] => format!("the connection `{name}`"),
+            path => format!("`{}`", path.join(".")),
+        }
+    }
+}
+
+fn describe(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Any => "anything",
+        Shape::Text(Rule::Version) => "the text \"2\"",
+        Shape::Text(_) => "text",
+        Shape::Bool => "true or false",
+        Shape::List(_) => "a list",
+        Shape::Object(_) | Shape::Open(_) | Shape::Map { .. } => "a map",
+    }
+}
+
+/// The sentence without its capital and its full stop.
+fn lower(sentence: &str) -> String {
+    let mut characters = sentence.trim_end_matches('.').chars();
+    characters.next().map(char::to_lowercase).into_iter().flatten().chain(characters).collect()
+}

@@ -1,0 +1,211 @@
+//! What is wrong with the user's files: a stable code, a sentence, the places, the way out.
+//!
+//! Diagnostics are data. [`render`] turns them into plain text; colour is the caller's business.
+
+mod codes;
+mod problems;
+mod render;
+mod suggest;
+
+use serde::{Deserialize, Serialize};
+
+pub use codes::{Code, codes, explain};
+pub use problems::{PROBLEMS_MAX, Problems};
+pub use render::render;
+pub use suggest::{did_you_mean, nearest};
+
+/// How large one file may be, in bytes.
+pub const FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A stretch of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Span {
+    /// Index of the file in the list that [`render`] is given: 0 the base, 1 the overlay.
+    pub file: u32,
+    /// First byte.
+    pub start: u32,
+    /// Byte after the last.
+    pub end: u32,
+    /// Line of the first byte, from 1.
+    pub line: u32,
+    /// Column of the first byte in characters, from 1.
+    pub column: u32,
+}
+
+/// A value and where it was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was written.
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// Puts the two together.
+    pub fn new(value: T, span: Span) -> Self {
+        Self { value, span }
+    }
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// It can, but probably means something else.
+    Warning,
+}
+
+/// One place a diagnostic speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// Where.
+    pub span: Span,
+    /// What is there; may be empty.
+    pub text: String,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Its stable code.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One sentence without a full stop.
+    pub message: String,
+    /// The places, the most telling first.
+    pub labels: Vec<Label>,
+    /// Ways out.
+    pub help: Vec<String>,
+}
+
+impl Diagnostic {
+    /// An error without a place.
+    pub fn error(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            labels: Vec::new(),
+            help: Vec::new(),
+        }
+    }
+
+    /// A warning without a place.
+    pub fn warning(code: Code, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
+    }
+
+    /// Adds a place.
+    #[must_use]
+    pub fn at(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push(Label { span, text: text.into() });
+        self
+    }
+
+    /// Adds a way out.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help.push(text.into());
+        self
+    }
+
+    /// Whether it forbids going on.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The shape of `--json`.
+    pub fn report(&self, files: &[SourceFile]) -> Report {
+        let place = |label: &Label| {
+            let file = files.get(label.span.file as usize)?;
+            Some(Place {
+                file: file.name.clone(),
+                line: label.span.line,
+                column: label.span.column,
+            })
+        };
+        Report {
+            code: self.code.as_str().to_owned(),
+            severity: self.severity,
+            message: self.message.clone(),
+            hints: self.help.clone(),
+            places: self.labels.iter().filter_map(place).collect(),
+        }
+    }
+}
+
+/// A diagnostic as `--json` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The code, `SS0201`.
+    pub code: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// Ways out.
+    pub hints: Vec<String>,
+    /// Where.
+    #[serde(rename = "where")]
+    pub places: Vec<Place>,
+}
+
+/// A place as `--json` prints it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Name of the file.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+}
+
+/// A file of the user's, with the name that messages call it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its name, as the user would write it.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl SourceFile {
+    /// Takes a file that is known to be text.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+
+    /// Takes the bytes of a file; refuses what is too large or not UTF-8.
+    pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self, Box<Diagnostic>> {
+        let name = name.into();
+        if bytes.len() > FILE_BYTES_MAX {
+            return Err(Box::new(too_large(&name, bytes.len())));
+        }
+        let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self { name, text }),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let what = format!("`{name}` is not UTF-8 text: byte {} does not belong", at + 1);
+                let diagnostic = Diagnostic::error(Code::NotText, what);
+                Err(Box::new(if utf16 {
+                    diagnostic.help("it looks like UTF-16; save it as UTF-8")
+                } else {
+                    diagnostic.help("save it as UTF-8")
+                }))
+            }
+        }
+    }
+}
+
+/// The diagnostic for a file beyond [`FILE_BYTES_MAX`].
+pub(crate) fn too_large(name: &str, bytes: usize) -> Diagnostic {
+    let limit = FILE_BYTES_MAX / 1024 / 1024;
+    let message = format!("`{name}` is too large: {bytes} bytes, where {limit} MiB are allowed");
+    Diagnostic::error(Code::TooLarge, message)
+}

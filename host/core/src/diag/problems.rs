@@ -1,0 +1,49 @@
+//! A bounded list of diagnostics.
+//!
+//! A hostile file can be wrong a million times; the first few hundred are kept, the rest are counted, and the
+//! work of wording them is not done.
+
+use super::{Code, Diagnostic};
+
+/// How many diagnostics are kept.
+pub const PROBLEMS_MAX: usize = 200;
+
+/// Diagnostics as they are found.
+#[derive(Debug, Default)]
+pub struct Problems {
+    kept: Vec<Diagnostic>,
+    more: usize,
+}
+
+impl Problems {
+    /// Adds one; beyond [`PROBLEMS_MAX`] it is only counted and not made.
+    pub fn add(&mut self, make: impl FnOnce() -> Diagnostic) {
+        if self.kept.len() < PROBLEMS_MAX {
+            self.kept.push(make());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Adds those of another list.
+    pub fn extend(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        for diagnostic in diagnostics {
+            self.add(|| diagnostic);
+        }
+    }
+
+    /// Whether none is an error so far.
+    pub fn is_usable(&self) -> bool {
+        !self.kept.iter().any(Diagnostic::is_error)
+    }
+
+    /// All of them in the order of their places, with a last line for those that were not kept.
+    pub fn finish(mut self) -> Vec<Diagnostic> {
+        self.kept.sort_by_key(|diagnostic| diagnostic.labels.first().map(|label| label.span));
+        if self.more > 0 {
+            let message = format!("{} more problems are not shown", self.more);
+            self.kept.push(Diagnostic::error(Code::TooManyProblems, message));
+        }
+        self.kept
+    }
+}

@@ -1,0 +1,172 @@
+//! What the validator found, in words, at the place in the user's file.
+
+use jsonschema::ValidationError;
+use jsonschema::error::ValidationErrorKind as Kind;
+use serde_json::Value;
+
+use super::describe;
+use crate::config::Target;
+use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::text::printable;
+
+/// One error as diagnostics: one for each unknown field, else one.
+pub(super) fn diagnostics(
+    error: &ValidationError<'_>,
+    kind: &str,
+    root: &Value,
+    target: &Target,
+) -> Vec<Diagnostic> {
+    let pointer = error.instance_path().as_str();
+    // The schema around the keyword that failed.
+    let keyword = error.schema_path().as_str();
+    let around = keyword.rsplit_once('/').map_or("", |(around, _)| around);
+    let schema = root.pointer(around).unwrap_or(root);
+    let found = Found { kind, root, schema, pointer, target };
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+            unexpected.iter().map(|name| found.unknown(name)).collect()
+        }
+        Kind::Required { property } => vec![found.missing(property.as_str().unwrap_or_default())],
+        Kind::PropertyNames { error } => vec![found.bad_name(error)],
+        Kind::FalseSchema => vec![found.not_allowed()],
+        Kind::UniqueItems => {
+            vec![found.wrong(format!("{} must not repeat an entry", found.field()))]
+        }
+        Kind::Referencing(_) | Kind::RegexEngineFailure { .. } => {
+            let message = format!("the schema of `{kind}` cannot be used: {error}");
+            vec![Diagnostic::error(Code::UnusableSchema, printable(&message, 300))]
+        }
+        _ => vec![found.wrong_value(error)],
+    }
+}
+
+/// An error with everything needed to word it.
+struct Found<'a> {
+    kind: &'a str,
+    root: &'a Value,
+    schema: &'a Value,
+    pointer: &'a str,
+    target: &'a Target,
+}
+
+impl Found<'_> {
+    /// The path as the user would write it: `env.NODE_ENV`.
+    fn path(&self, more: &[&str]) -> String {
+        let tokens = self.pointer.split('/').skip(1);
+        let tokens = tokens.map(|token| token.replace("~1", "/").replace("~0", "~"));
+        tokens.chain(more.iter().map(|token| (*token).to_owned())).collect::<Vec<_>>().join(".")
+    }
+
+    fn field(&self) -> String {
+        match self.pointer {
+            "" => format!("the `{}` target", self.kind),
+            _ => format!("`{}`", self.path(&[])),
+        }
+    }
+
+    fn below(&self, name: &str) -> String {
+        format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
+    }
+
+    fn property_names(&self) -> Vec<&str> {
+        let properties = self.schema.get("properties").and_then(Value::as_object);
+        properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+    }
+
+    fn unknown(&self, name: &str) -> Diagnostic {
+        let message =
+            format!("`{}` is not a field of the `{}` target", self.path(&[name]), self.kind);
+        let span = self.target.key_span_of(&self.below(name));
+        let diagnostic = Diagnostic::error(Code::UnknownTargetField, message).at(span, "");
+        let names = self.property_names();
+        match did_you_mean(name, names.iter().copied()) {
+            Some(help) => diagnostic.help(help),
+            None if names.is_empty() => diagnostic.help("take it out"),
+            None => diagnostic.help(format!("its fields are {}", names.join(", "))),
+        }
+    }
+
+    fn missing(&self, name: &str) -> Diagnostic {
+        let message = format!("{} needs `{name}`", self.field());
+        let property = self.schema.pointer(&format!("/properties/{name}"));
+        let description = property.and_then(|property| property.get("description"));
+        let takes = property.and_then(|property| describe::schema(self.root, property));
+        let diagnostic = Diagnostic::error(Code::MissingTargetField, message)
+            .at(self.target.key_span_of(self.pointer), "");
+        match (description.and_then(Value::as_str), takes) {
+            (Some(description), _) => {
+                diagnostic.help(format!("add `{name}: …`: {}", printable(description, 300)))
+            }
+            (None, Some(takes)) => diagnostic.help(format!("add `{name}`: {takes}")),
+            (None, None) => diagnostic.help(format!("add `{name}: …`")),
+        }
+    }
+
+    fn not_allowed(&self) -> Diagnostic {
+        let message = format!("{} is not allowed here", self.field());
+        Diagnostic::error(Code::UnknownTargetField, message)
+            .at(self.target.key_span_of(self.pointer), "")
+    }
+
+    fn bad_name(&self, error: &ValidationError<'_>) -> Diagnostic {
+        let name = error.instance().as_str().unwrap_or_default();
+        let wanted = self.schema.get("propertyNames");
+        let wanted = wanted.and_then(|wanted| {
+            let text = serde_json::json!({"type": "string"});
+            let mut wanted = wanted.clone();
+            wanted.as_object_mut()?.entry("type").or_insert(text["type"].clone());
+            describe::schema(self.root, &wanted)
+        });
+        let wanted = wanted.unwrap_or_else(|| "another".to_owned());
+        let message = format!("the name `{}` in {} must be {wanted}", name, self.field());
+        Diagnostic::error(Code::WrongTargetValue, message)
+            .at(self.target.key_span_of(&self.below(name)), "")
+    }
+
+    fn wrong(&self, message: String) -> Diagnostic {
+        Diagnostic::error(Code::WrongTargetValue, message).at(self.target.span_of(self.pointer), "")
+    }
+
+    fn wrong_value(&self, error: &ValidationError<'_>) -> Diagnostic {
+        let value = error.instance().as_ref();
+        let Some(wanted) = describe::schema(self.root, self.schema) else {
+            let said = printable(&error.to_string(), 300);
+            return self.wrong(format!(
+                "{} is not what the `{}` target takes: {said}",
+                self.field(),
+                self.kind
+            ));
+        };
+        let message = format!("{} must be {wanted}, not {}", self.field(), describe::value(value));
+        match way_out(self.schema, value) {
+            Some(help) => self.wrong(message).help(help),
+            None => self.wrong(message),
+        }
+    }
+}
+
+/// The commonest slips: quotes, and a word that is nearly one of those allowed.
+fn way_out(schema: &Value, value: &Value) -> Option<String> {
+    let takes = |kind: &str| {
+        schema.get("type").is_some_and(|said| match said {
+            Value::String(said) => said == kind,
+            Value::Array(said) => said.iter().any(|said| said == kind),
+            _ => false,
+        })
+    };
+    match value {
+        Value::String(text) => {
+            let is_number = (takes("integer") || takes("number")) && text.parse::<f64>().is_ok();
+            let is_bool = takes("boolean") && matches!(text.as_str(), "true" | "false");
+            if is_number || is_bool {
+                return Some(format!("write it without quotes: {text}"));
+            }
+            let options = schema.get("enum").and_then(Value::as_array)?;
+            did_you_mean(text, options.iter().filter_map(Value::as_str))
+        }
+        Value::Number(_) | Value::Bool(_) if takes("string") => {
+            Some("put it in quotes if it is meant as text".to_owned())
+        }
+        _ => None,
+    }
+}
