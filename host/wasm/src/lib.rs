@@ -1,0 +1,25 @@
+//! Loads and calls provisioner components. The one room that says `wasmtime`.
+//!
+//! A component gets the contract of `wit/` and nothing else: no file, no socket, no clock of its own. Each call runs in
+//! a fresh instance under limits and leaves nothing behind. Deciding and sending are absent: every import becomes a
+//! call of [`ss_ports::HostCalls`].
+
+mod abi;
+mod cache;
+mod code;
+mod engine;
+mod first_party;
+mod imports;
+mod limits;
+mod load;
+mod printed;
+mod provisioner;
+mod run;
+mod state;
+mod wasi;
+
+pub use first_party::first_party;
+pub use imports::{ALLOWED_IMPORTS, AllowedImport, Answered};
+pub use limits::Limits;
+pub use load::{LoadError, LoadFailure, load};
+pub use provisioner::WasmProvisioner;
