@@ -1,0 +1,12 @@
+//! Fakes of the ports, for every room's tests. Nothing here is used by the binary.
+
+mod clock;
+pub mod sample;
+mod store;
+mod store_suite;
+mod vault;
+
+pub use clock::FixedClock;
+pub use store::MemoryStore;
+pub use store_suite::{Place, state_store_suite};
+pub use vault::MemoryVault;
