@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, State};
 use axum::response::{IntoResponse, Response};
+use axum::routing::any;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header, request};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
@@ -38,7 +39,11 @@ struct Proxy {
 pub fn router(fly: Fly) -> Router {
     // A kept connection could lead to a machine that has been replaced since.
     let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-    Router::new().fallback(forward).with_state(Proxy { fly, client })
+    // Routes rather than a fallback: only routes see the parameter of the mount.
+    Router::new()
+        .route("/", any(forward))
+        .route("/{*rest}", any(forward))
+        .with_state(Proxy { fly, client })
 }
 
 async fn forward(

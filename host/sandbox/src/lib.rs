@@ -4,9 +4,24 @@
 //! moves by `clock`, everything that must survive a crash goes through `persist`.
 
 pub mod clock;
+pub mod faults;
+pub mod fly;
+pub mod journal;
+pub mod log;
+pub mod neon;
 pub mod persist;
+pub mod postgres;
+pub mod sandbox_yaml;
+pub mod settings;
+pub mod shared;
 
 mod app_proxy;
-pub mod fly;
+mod control;
+mod folder;
+mod front;
 mod machine;
-pub mod sandbox_yaml;
+mod random;
+mod server;
+
+pub use folder::{Running, running};
+pub use server::{Options, Sandbox, ServeError, serve};
