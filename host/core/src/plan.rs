@@ -3,6 +3,8 @@
 //! [`decide`] is the only deciding in the project; it reads no clock, no network and no plugin code. A plan is
 //! plain data: what is printed, saved and executed is the same object, and the engine never re-decides.
 
+mod destroys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use serde_json::Value;
 use crate::ident::{EnvName, ServiceId, SystemName};
 use crate::state::{PluginPin, Progress, Recorded, State};
 use crate::value::{self, Difference};
+pub use destroys::destroy;
 
 /// Version of the plan's shape.
 pub const PLAN_VERSION: u32 = 1;
@@ -243,6 +246,16 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         !self.steps.iter().any(|step| step.action.changes())
     }
+
+    /// The part of the plan that concerns some services. Decided on the whole, so that what is left out is
+    /// neither taken for gone nor for done.
+    #[must_use]
+    pub fn only(mut self, services: &BTreeSet<ServiceId>) -> Self {
+        self.steps.retain(|step| services.contains(&step.service));
+        self.refused.retain(|refusal| services.contains(&refusal.service));
+        self.counts = count(&self.steps);
+        self
+    }
 }
 
 /// What the user allowed on the command line.
@@ -274,19 +287,24 @@ pub struct Question<'a> {
 pub fn decide(question: &Question<'_>) -> Plan {
     let mut steps: Vec<Step> = Vec::with_capacity(question.desired.len());
     let mut refused = Vec::new();
+    let gone = destroys::gone(question);
     // Services whose outputs may differ after this run: what stands on them is conditional.
-    let mut may_change: BTreeSet<&ServiceId> = BTreeSet::new();
-    for desired in question.desired {
+    let mut may_change = gone.clone();
+    for desired in question.desired.iter().filter(|desired| !gone.contains(&desired.id)) {
         let recorded = question.state.services.get(&desired.id);
-        let step = decide_one(question, desired, recorded, &may_change);
+        let mut step = decide_one(question, desired, recorded, &may_change);
+        // What goes away goes last, and is not waited for.
+        step.after.retain(|id| !gone.contains(id));
         if step.action.changes() || step.if_inputs_change {
             may_change.insert(&desired.id);
         }
         steps.push(step);
     }
-    steps.extend(destroys(question));
+    steps.extend(destroys::steps(question.state, &gone));
+    let protect = question.desired.iter();
+    let protect = protect.filter_map(|desired| Some((&desired.id, desired.protect?))).collect();
     for step in &steps {
-        refuse(question, step, &mut refused);
+        refuse(question, step, &protect, &mut refused);
     }
     let counts = count(&steps);
     Plan {
@@ -310,9 +328,6 @@ fn decide_one(
 ) -> Step {
     let (facts, fields, inputs) = match &desired.target {
         Wanted::Target { facts, fields, inputs } => (facts, fields, inputs),
-        Wanted::None if recorded.is_some() => {
-            return destroy_step(&desired.id, recorded, question.state);
-        }
         Wanted::None => return skip_step(desired, "", "skip (no target in this environment)"),
         Wanted::Unknown(kind) => {
             return skip_step(desired, kind, &format!("skip (no provisioner offers `{kind}`)"));
@@ -391,8 +406,10 @@ fn decide_existing(
             .collect();
         step.summary = format!("will replace (because of {})", forced.join(", "));
         step.operations.clone_from(&facts.operations.create);
-        // The old resource is destroyed by the plugin that offers its type, with that plugin's own operations.
-        apply.destroy_operations.clone_from(&facts.operations.destroy);
+        // Another type's resource is destroyed by the plugin that offers it, with operations not known here.
+        if !replaces_kind {
+            apply.destroy_operations.clone_from(&facts.operations.destroy);
+        }
     } else if !step.changes.is_empty() {
         step.action = Action::Update;
         let fields: Vec<&str> = step.changes.iter().map(|change| change.path.as_str()).collect();
@@ -415,11 +432,7 @@ fn decide_existing(
 }
 
 fn change(facts: &TargetFacts, difference: Difference) -> Change {
-    let below = |path: &String| {
-        difference.path == *path
-            || difference.path.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.'))
-    };
-    let replaces = facts.immutable.iter().any(below);
+    let replaces = facts.immutable.iter().any(|path| touches(&difference, path));
     Change {
         path: difference.path,
         before: difference.before,
@@ -427,6 +440,25 @@ fn change(facts: &TargetFacts, difference: Difference) -> Change {
         replaces,
         secret: false,
     }
+}
+
+/// Whether a difference is one of the field at a path: the field itself, a part of it, or a map that has it on
+/// one side only.
+fn touches(difference: &Difference, path: &str) -> bool {
+    let inside = |long: &str, short: &str| {
+        long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    if inside(&difference.path, path) {
+        return true;
+    }
+    let Some(rest) = path.strip_prefix(&difference.path).and_then(|rest| rest.strip_prefix('.'))
+    else {
+        return false;
+    };
+    let find = |side: &Option<Value>| {
+        rest.split('.').try_fold(side.as_ref()?, |value, name| value.get(name)).cloned()
+    };
+    find(&difference.before) != find(&difference.after)
 }
 
 fn input_changes(question: &Question<'_>, record: &Recorded, inputs: &[Injection]) -> Vec<Change> {
@@ -477,90 +509,12 @@ fn skip_step(desired: &Desired, kind: &str, summary: &str) -> Step {
     }
 }
 
-/// Steps for what is recorded and no longer in the configuration at all.
-fn destroys<'a>(question: &'a Question<'_>) -> impl Iterator<Item = Step> + 'a {
-    let configured: BTreeSet<&ServiceId> =
-        question.desired.iter().map(|desired| &desired.id).collect();
-    question
-        .state
-        .services
-        .iter()
-        .filter(move |(id, _)| !configured.contains(id))
-        .map(|(id, record)| destroy_step(id, Some(record), question.state))
-}
-
-/// The plan of `ss destroy`: everything that is recorded, or `only` these services and what stands on them.
-pub fn destroy(
-    system: &SystemName,
-    environment: &EnvName,
-    state: &State,
-    only: Option<&BTreeSet<ServiceId>>,
-) -> Plan {
-    let mut chosen: BTreeSet<&ServiceId> = match only {
-        None => state.services.keys().collect(),
-        Some(only) => state.services.keys().filter(|id| only.contains(id)).collect(),
-    };
-    // What stands on a service that goes cannot stay.
-    loop {
-        let more: Vec<&ServiceId> = state
-            .services
-            .iter()
-            .filter(|(id, record)| {
-                !chosen.contains(id) && record.depends_on.iter().any(|on| chosen.contains(on))
-            })
-            .map(|(id, _)| id)
-            .collect();
-        if more.is_empty() {
-            break;
-        }
-        chosen.extend(more);
-    }
-    let steps: Vec<Step> =
-        chosen.iter().map(|id| destroy_step(id, state.services.get(id), state)).collect();
-    let protected =
-        chosen.iter().filter(|id| state.services.get(id).is_some_and(|record| record.protect));
-    let refused = protected
-        .map(|id| Refusal {
-            service: (*id).clone(),
-            reason: format!("`{id}` is protected; set `protect: false` for it in the overlay, deploy, then destroy it"),
-        })
-        .collect();
-    Plan {
-        version: PLAN_VERSION,
-        kind: "plan".to_owned(),
-        system: system.clone(),
-        environment: environment.clone(),
-        lineage: state.lineage.clone(),
-        serial: state.serial,
-        counts: count(&steps),
-        steps,
-        refused,
-    }
-}
-
-/// A destroy comes after everything that was recorded as standing on the service.
-fn destroy_step(id: &ServiceId, recorded: Option<&Recorded>, state: &State) -> Step {
-    let after = state
-        .services
-        .iter()
-        .filter(|(other, record)| *other != id && record.depends_on.contains(id))
-        .map(|(other, _)| other.clone())
-        .collect();
-    let data = recorded.is_some_and(|record| record.data);
-    Step {
-        service: id.clone(),
-        kind: recorded.map(|record| record.provider.clone()).unwrap_or_default(),
-        action: Action::Destroy,
-        changes: Vec::new(),
-        summary: if data { "will destroy (and lose its data)" } else { "will destroy" }.to_owned(),
-        operations: Vec::new(),
-        after,
-        if_inputs_change: false,
-        wanted: None,
-    }
-}
-
-fn refuse(question: &Question<'_>, step: &Step, refused: &mut Vec<Refusal>) {
+fn refuse(
+    question: &Question<'_>,
+    step: &Step,
+    said: &BTreeMap<&ServiceId, bool>,
+    refused: &mut Vec<Refusal>,
+) {
     let Some(record) = question.state.services.get(&step.service) else { return };
     let (verb, allowed) = match step.action {
         Action::Replace => ("replace", &question.allowed.replace),
@@ -569,14 +523,12 @@ fn refuse(question: &Question<'_>, step: &Step, refused: &mut Vec<Refusal>) {
     };
     let protected = match &step.wanted {
         Some(apply) => apply.protect,
-        None => record.protect,
+        // The target was taken away; what the overlay says beside it still counts.
+        None => said.get(&step.service).copied().unwrap_or(record.protect),
     };
     let id = &step.service;
     if protected {
-        refused.push(Refusal {
-            service: id.clone(),
-            reason: format!("`{id}` is protected; set `protect: false` for it in the overlay, deploy, then {verb} it"),
-        });
+        refused.push(is_protected(id, verb));
     } else if record.data && !allowed.contains(id) {
         refused.push(Refusal {
             service: id.clone(),
@@ -585,6 +537,13 @@ fn refuse(question: &Question<'_>, step: &Step, refused: &mut Vec<Refusal>) {
             ),
         });
     }
+}
+
+fn is_protected(id: &ServiceId, verb: &str) -> Refusal {
+    let reason = format!(
+        "`{id}` is protected; set `protect: false` for it in the overlay, deploy, then {verb} it"
+    );
+    Refusal { service: id.clone(), reason }
 }
 
 fn count(steps: &[Step]) -> Counts {
