@@ -1,5 +1,6 @@
 //! Small helpers for vendors' JSON, in which `null` and an absent key mean the same.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -26,4 +27,14 @@ pub fn text_at<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
 pub fn pointer<const N: usize>(keys: [&str; N]) -> String {
     let escape = |key: &str| format!("/{}", key.replace('~', "~0").replace('/', "~1"));
     keys.iter().map(|key| escape(key)).collect()
+}
+
+/// Reads text. The crate reads all text here and types from values only: a component holds one parser, and
+/// each type's reader once.
+pub(crate) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice(text)
+}
+
+pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
+    serde_json::from_value(value)
 }

@@ -151,15 +151,17 @@ impl Reply {
 
     /// The body, read as a type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let operation = &self.operation;
-            Failure::broken(format!("the answer to `{operation}` is not as expected: {error}"))
-        })
+        json::typed(self.value()?).map_err(|error| self.unexpected(&error))
     }
 
     /// The body as JSON.
     pub fn value(&self) -> Result<Value, Failure> {
-        self.json()
+        json::parse(&self.body).map_err(|error| self.unexpected(&error))
+    }
+
+    fn unexpected(&self, error: &serde_json::Error) -> Failure {
+        let operation = &self.operation;
+        Failure::broken(format!("the answer to `{operation}` is not as expected: {error}"))
     }
 
     /// The body as text, for bodies that are not JSON.
@@ -189,7 +191,7 @@ impl Reply {
     pub fn error_message(&self) -> Option<String> {
         const PLACES: [&str; 5] =
             ["/message", "/error", "/error/message", "/errors/0/message", "/detail"];
-        if let Ok(body) = serde_json::from_slice::<Value>(&self.body) {
+        if let Ok(body) = json::parse(&self.body) {
             let found = PLACES.iter().find_map(|place| json::text_at(&body, place));
             return found.filter(|text| !text.is_empty()).map(str::to_owned);
         }

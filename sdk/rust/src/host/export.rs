@@ -4,13 +4,10 @@
 
 use std::marker::PhantomData;
 
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
 use super::bindings::exports::starsystem::provisioner::lifecycle::Guest;
 use super::bindings::starsystem::provisioner::model;
 use super::imports::{named, unnamed};
-use crate::{Failure, FailureKind, Provisioner, Recorded, Service};
+use crate::{Failure, FailureKind, Provisioner, Recorded, Service, json};
 
 /// Gives a [`Provisioner`] the shape the contract exports.
 pub struct Export<P>(PhantomData<P>);
@@ -47,7 +44,8 @@ impl<P: Provisioner> Guest for Export<P> {
 }
 
 fn service_in<P: Provisioner>(service: model::Service) -> Result<Service<P::Target>, Failure> {
-    let target = parse(&service.target)
+    let target = json::parse(service.target.as_bytes())
+        .and_then(json::typed)
         .map_err(|error| Failure::invalid(format!("the target cannot be read: {error}")))?;
     Ok(Service {
         id: service.id,
@@ -62,18 +60,14 @@ fn record_in<P: Provisioner>(
 ) -> Result<Recorded<P::Attributes>, Failure> {
     let broken =
         |error| Failure::broken(format!("the recorded attributes cannot be read: {error}"));
-    let attributes: Value = parse(&record.attributes).map_err(broken)?;
+    let attributes = json::parse(record.attributes.as_bytes()).map_err(broken)?;
     let attributes = P::upgrade(record.schema, attributes)?;
     Ok(Recorded {
         id: record.id,
-        attributes: serde_json::from_value(attributes).map_err(broken)?,
+        attributes: json::typed(attributes).map_err(broken)?,
         url: record.url,
         schema: record.schema,
     })
-}
-
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
-    serde_json::from_str(text)
 }
 
 impl From<Failure> for model::Failure {

@@ -18,13 +18,20 @@ thread_local! {
     static HOST: RefCell<Option<Host>> = const { RefCell::new(None) };
 }
 
+/// Where a secret comes from; only inputs may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Input,
+    Captured,
+}
+
 #[derive(Debug)]
 pub(super) struct Host {
     manifest: Manifest,
     phase: Phase,
     owned: Vec<(String, String)>,
     pub(super) expected: VecDeque<Expectation>,
-    pub(super) secrets: Vec<String>,
+    secrets: Vec<(String, Origin)>,
     pub(super) steps: Vec<String>,
     pub(super) logs: Vec<String>,
     pub(super) checkpoints: Vec<Checkpoint>,
@@ -99,8 +106,16 @@ impl Host {
         }
     }
 
-    pub(super) fn keep_secret(&mut self, text: &str) -> Secret {
-        self.secrets.push(text.to_owned());
+    pub(super) fn input(&mut self, text: &str) -> Secret {
+        self.keep_secret(text, Origin::Input)
+    }
+
+    pub(super) fn into_secrets(self) -> Vec<String> {
+        self.secrets.into_iter().map(|(text, _)| text).collect()
+    }
+
+    fn keep_secret(&mut self, text: &str, origin: Origin) -> Secret {
+        self.secrets.push((text.to_owned(), origin));
         Secret(u32::try_from(self.secrets.len() - 1).expect("few secrets"))
     }
 
@@ -139,16 +154,17 @@ impl Host {
             panic!("the manifest declares no operation `{}`", call.operation)
         };
         operation.check(base_url, self.phase, call);
-        if operation.is_read() {
-            return;
-        }
-        for param in call.params.iter().filter(|(name, _)| self.manifest.is_owned_param(name)) {
-            let (name, id) = param;
+        for name in operation.guarded(base_url).filter(|name| self.manifest.is_owned_param(name)) {
+            let given = call.params.iter().find(|(param, _)| param == name);
             assert!(
-                self.owned.contains(param),
-                "`{}` may not write to `{name}` {id}: it is not this service's",
+                given.is_some_and(|param| self.owned.contains(param)),
+                "`{}` on {given:?}: it is not this service's",
                 call.operation
             );
+        }
+        for fill in &call.fill {
+            let (_, origin) = &self.secrets[fill.value.0 as usize];
+            assert_eq!(*origin, Origin::Input, "a secret out of a reply may only be an output");
         }
     }
 
@@ -156,7 +172,7 @@ impl Host {
         let body = call.body.as_ref().map(|body| serde_json::from_slice(body));
         let mut body = body.transpose().expect("a body is JSON").unwrap_or_default();
         for fill in &call.fill {
-            let text = self.secrets[fill.value.0 as usize].clone();
+            let (text, _) = self.secrets[fill.value.0 as usize].clone();
             put(&mut body, &fill.name, Value::String(text));
         }
         body
@@ -175,7 +191,7 @@ impl Host {
         let patterns = operation.secrets.clone();
         for place in patterns.iter().flat_map(|pattern| pointer::places(&body, pattern)) {
             let Some(text) = body.pointer(&place.pointer).and_then(Value::as_str) else { continue };
-            let secret = self.keep_secret(text);
+            let secret = self.keep_secret(text, Origin::Captured);
             reply.captured.push(NamedSecret::new(place.pointer, secret));
         }
         for captured in &reply.captured {
@@ -186,6 +202,7 @@ impl Host {
 
     fn compose(&mut self, template: &str, parts: &[NamedSecret]) -> Result<Secret, String> {
         let mut text = String::new();
+        let mut origin = Origin::Input;
         let mut rest = template;
         while let Some((before, after)) = rest.split_once('{') {
             let (name, after) = after.split_once('}').ok_or("a `{` is not closed")?;
@@ -195,13 +212,16 @@ impl Host {
             };
             let part = parts.iter().find(|part| part.name == name);
             let part = part.ok_or_else(|| format!("the template has no part `{name}`"))?;
-            let value = &self.secrets[part.value.0 as usize];
+            let (value, from) = &self.secrets[part.value.0 as usize];
+            if *from == Origin::Captured {
+                origin = Origin::Captured;
+            }
             text.push_str(before);
             text.push_str(&if encode { percent_encoded(value) } else { value.clone() });
             rest = after;
         }
         text.push_str(rest);
-        Ok(self.keep_secret(&text))
+        Ok(self.keep_secret(&text, origin))
     }
 }
 

@@ -84,10 +84,15 @@ impl Manifest {
         })
     }
 
-    /// Whether some operation makes ids of this parameter the service's own.
+    /// Whether ids of this parameter are owned: some operation makes or adopts them, or they choose a host.
     pub(super) fn is_owned_param(&self, param: &str) -> bool {
-        let mut operations = self.connections.iter().flat_map(|connection| &connection.operations);
-        operations.any(|operation| operation.owns.contains_key(param))
+        self.connections.iter().any(|connection| {
+            params_of(&connection.base_url).any(|name| name == param)
+                || connection.operations.iter().any(|operation| {
+                    operation.owns.contains_key(param)
+                        || operation.adopts.iter().any(|adoption| adoption.param == param)
+                })
+        })
     }
 
     /// The target with the defaults of its schema filled in, one level deep like most targets.
@@ -111,21 +116,31 @@ impl Operation {
                 call.params.iter().any(|(given, value)| given == param && !value.is_empty());
             assert!(given, "`{name}` needs the parameter `{param}`");
         }
-        for (param, _) in &call.params {
+        for (index, (param, _)) in call.params.iter().enumerate() {
+            let twice = call.params[..index].iter().any(|(earlier, _)| earlier == param);
+            assert!(!twice, "`{name}` is given `{param}` twice");
             let declared = needed.contains(&param.as_str())
                 || self.query.contains(param)
                 || self.request_headers.contains_key(param);
             assert!(declared, "`{name}` declares no parameter `{param}`");
         }
         assert!(self.is_allowed(phase), "`{name}` is not allowed in {phase:?}");
+        assert!(!self.is_read() || call.body.is_none(), "`{name}` is a read and takes no body");
         for fill in &call.fill {
             let declared = self.fills.iter().any(|pattern| pointer::matches(pattern, &fill.name));
             assert!(declared, "`{name}` may not be filled at `{}`", fill.name);
         }
     }
 
+    /// Parameters whose ids must be the service's own: of every write, of reads that yield secrets, and of
+    /// every request whose host they choose.
+    pub(super) fn guarded<'a>(&'a self, base_url: &'a str) -> impl Iterator<Item = &'a str> {
+        let all = !self.is_read() || !self.secrets.is_empty();
+        params_of(base_url).chain(params_of(&self.route).filter(move |_| all))
+    }
+
     /// Whether it only reads.
-    pub(super) fn is_read(&self) -> bool {
+    fn is_read(&self) -> bool {
         self.route.starts_with("GET ") || self.route.starts_with("HEAD ")
     }
 

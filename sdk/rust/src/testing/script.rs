@@ -63,7 +63,7 @@ impl Script {
 
     /// A secret handed to the service, for [`Service::inputs`](crate::Service::inputs).
     pub fn secret(&mut self, text: &str) -> Secret {
-        self.host.keep_secret(text)
+        self.host.input(text)
     }
 
     /// Says that an id is recorded as this service's, as it is for every update and destroy.
@@ -84,17 +84,17 @@ impl Script {
     pub fn run<R>(self, function: impl FnOnce() -> R) -> Run<R> {
         host::install(self.host);
         let result = function();
-        let host = host::uninstall();
+        let mut host = host::uninstall();
         let left: VecDeque<_> = host.expected.iter().map(|call| &call.operation).collect();
         assert!(left.is_empty(), "calls that never came: {left:?}; came: {:?}", host.calls);
         Run {
             result,
-            steps: host.steps,
-            logs: host.logs,
-            checkpoints: host.checkpoints,
-            calls: host.calls,
+            steps: std::mem::take(&mut host.steps),
+            logs: std::mem::take(&mut host.logs),
+            checkpoints: std::mem::take(&mut host.checkpoints),
+            calls: std::mem::take(&mut host.calls),
             waited_ms: host.waited_ms,
-            secrets: host.secrets,
+            secrets: host.into_secrets(),
         }
     }
 }
