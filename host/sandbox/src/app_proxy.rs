@@ -6,9 +6,8 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{RawPathParams, State};
+use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header, request};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
@@ -35,23 +34,22 @@ struct Proxy {
     client: Client<HttpConnector, Body>,
 }
 
-/// Proxies everything; to be mounted at `/app/{app}`.
+/// Proxies everything; to be mounted with `nest_service("/app/{app}", …)`: `nest` would not let
+/// `/app/NAME/` through.
 pub fn router(fly: Fly) -> Router {
     // A kept connection could lead to a machine that has been replaced since.
     let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-    // Routes rather than a fallback: only routes see the parameter of the mount.
-    Router::new()
-        .route("/", any(forward))
-        .route("/{*rest}", any(forward))
-        .with_state(Proxy { fly, client })
+    Router::new().fallback(forward).with_state(Proxy { fly, client })
 }
 
 async fn forward(
     State(proxy): State<Proxy>,
-    parameters: RawPathParams,
+    OriginalUri(uri): OriginalUri,
     request: Request<Body>,
 ) -> Response {
-    let app = parameters.iter().find(|(name, _)| *name == "app").map_or("", |(_, value)| value);
+    let Some((app, path)) = split(&uri) else {
+        return refuse(StatusCode::NOT_FOUND, "no app is named");
+    };
     let machines = match proxy.fly.route(app) {
         Route::Machines(machines) => machines,
         Route::NoApp => return refuse(StatusCode::NOT_FOUND, &format!("no app named {app}")),
@@ -64,7 +62,16 @@ async fn forward(
             return refuse(StatusCode::SERVICE_UNAVAILABLE, &text);
         }
     };
-    proxy.try_in_turn(app, &machines, request).await
+    proxy.try_in_turn((app, &path), &machines, request).await
+}
+
+/// `/app/NAME/rest?query` → the name and `/rest?query`.
+fn split(uri: &Uri) -> Option<(&str, String)> {
+    let whole = uri.path_and_query()?.as_str().strip_prefix("/app/")?;
+    let end = whole.find(['/', '?']).unwrap_or(whole.len());
+    let (app, rest) = whole.split_at(end);
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    Some((app, format!("{slash}{rest}")))
 }
 
 fn refuse(status: StatusCode, text: &str) -> Response {
@@ -74,7 +81,7 @@ fn refuse(status: StatusCode, text: &str) -> Response {
 impl Proxy {
     async fn try_in_turn(
         &self,
-        app: &str,
+        (app, path): (&str, &str),
         machines: &[(String, u16)],
         request: Request<Body>,
     ) -> Response {
@@ -84,7 +91,7 @@ impl Proxy {
         let mut body = Some(body);
         for (id, port) in machines {
             let sent = if bodiless { Body::empty() } else { body.take().unwrap_or_default() };
-            let Some(outgoing) = rewritten(&parts, app, *port, sent) else {
+            let Some(outgoing) = rewritten(&parts, (app, path), *port, sent) else {
                 return refuse(StatusCode::BAD_REQUEST, "this path cannot be forwarded");
             };
             match self.client.request(outgoing).await {
@@ -101,10 +108,13 @@ impl Proxy {
 }
 
 /// The request as the machine gets it.
-fn rewritten(parts: &request::Parts, app: &str, port: u16, body: Body) -> Option<Request<Body>> {
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    let uri: Uri = format!("http://127.0.0.1:{port}{slash}{path}").parse().ok()?;
+fn rewritten(
+    parts: &request::Parts,
+    (app, path): (&str, &str),
+    port: u16,
+    body: Body,
+) -> Option<Request<Body>> {
+    let uri: Uri = format!("http://127.0.0.1:{port}{path}").parse().ok()?;
     let mut request = Request::builder().method(parts.method.clone()).uri(uri).body(body).ok()?;
     *request.headers_mut() = forwarded(&parts.headers);
     let prefix = HeaderValue::from_str(&format!("/app/{app}")).ok()?;

@@ -314,7 +314,7 @@ fn vendor_routes(neon: &Neon, fly: &Fly) -> Router {
         .nest("/neon/api/v2", neon.router())
         .nest("/fly/v1", fly::router(fly.clone()))
         .nest("/flyapi", fly::platform_router(fly.clone()))
-        .nest("/app/{app}", fly::app_router(fly.clone()))
+        .nest_service("/app/{app}", fly::app_router(fly.clone()))
         .fallback(async || (StatusCode::NOT_FOUND, "404 page not found\n"))
 }
 

@@ -324,16 +324,18 @@ impl Keeper {
 
     fn bury(&self) -> Result<(), Fault> {
         let now = self.fly.now_ms();
-        self.fly.change(|state| {
+        let forgotten = self.fly.change(|state| {
             for volume in state.volumes.values_mut() {
                 volume.attached = volume.attached.take().filter(|machine| *machine != self.id);
             }
-            let Some(machine) = state.machines.get_mut(&self.id) else { return Ok(()) };
-            machine.enter(now, Phase::Destroyed, "destroy", "flyd");
-            (machine.destroyed_ms, machine.lease) = (Some(now), None);
-            forget_the_long_gone(state, now);
-            Ok(())
-        })
+            if let Some(machine) = state.machines.get_mut(&self.id) {
+                machine.enter(now, Phase::Destroyed, "destroy", "flyd");
+                (machine.destroyed_ms, machine.lease) = (Some(now), None);
+            }
+            Ok(forget_the_long_gone(state, now))
+        })?;
+        forgotten.iter().for_each(|id| self.fly.inner.logs.forget(id));
+        Ok(())
     }
 
     /// The sandbox closes: end the process, but not the goal.
@@ -393,11 +395,15 @@ fn note_exit(machine: &mut Machine, now_ms: i64, exit: Exit, restarting: bool, r
     machine.note(now_ms, "exit", Phase::Stopped.name(), "flyd", Some(request));
 }
 
-/// Drops machines destroyed long ago and those whose app is gone.
-fn forget_the_long_gone(state: &mut State, now_ms: i64) {
+/// Drops machines destroyed long ago and those whose app is gone; returns their ids.
+fn forget_the_long_gone(state: &mut State, now_ms: i64) -> Vec<String> {
     let apps: HashSet<&str> = state.apps.values().map(|app| app.id.as_str()).collect();
-    state.machines.retain(|_, machine| {
-        let Some(since) = machine.destroyed_ms else { return true };
-        apps.contains(machine.app_id.as_str()) && now_ms - since < DESTROYED_KEPT_MS
-    });
+    let gone = |machine: &&Machine| {
+        let since = machine.destroyed_ms.filter(|_| apps.contains(machine.app_id.as_str()));
+        machine.destroyed_ms.is_some()
+            && since.is_none_or(|since| now_ms - since > DESTROYED_KEPT_MS)
+    };
+    let gone: Vec<String> = state.machines.values().filter(gone).map(|m| m.id.clone()).collect();
+    gone.iter().for_each(|id| drop(state.machines.remove(id)));
+    gone
 }

@@ -164,7 +164,8 @@ pub async fn signal(
         must_be_started(machine)?;
         Ok(machine.process.clone())
     })?;
-    if let Some(stamp) = process.filter(|stamp| stamp.is_alive()) {
+    // Its keeper has not reaped it, so the group is still this machine's.
+    if let Some(stamp) = process {
         signal_group(&stamp, signal);
     }
     Ok(ok_true())

@@ -214,7 +214,9 @@ impl Fly {
     fn keep(&self, id: &str) {
         let wake = Arc::new(Notify::new());
         lock(&self.inner.keepers).insert(id.to_owned(), wake.clone());
-        lock(&self.inner.tasks).spawn(keeper::keep(self.clone(), id.to_owned(), wake));
+        let mut tasks = lock(&self.inner.tasks);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(keeper::keep(self.clone(), id.to_owned(), wake));
     }
 
     /// Tells a machine's keeper that its goal has changed.

@@ -86,6 +86,14 @@ impl Logs {
         lines.iter().filter(|line| line.id > after).cloned().collect()
     }
 
+    /// Drops `machine`'s log from memory and disk.
+    pub fn forget(&self, machine: &str) {
+        let mut inner = self.lock();
+        inner.machines.remove(machine);
+        // A file that cannot be removed is only a file too many.
+        let _ = fs::remove_file(inner.path(machine));
+    }
+
     /// Copies everything `output` gives into the log, until it ends.
     pub async fn copy(
         self,

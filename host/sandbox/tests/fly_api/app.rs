@@ -3,16 +3,27 @@
 //! Answers `/health` (500 after `/sick`, 200 after `/well`), `/env`, `/who` (machine id, version),
 //! `/path` (what it was asked), `/drip` (one chunk now, one on the next request to `/more`),
 //! `/die` (exits without answering) and `/hang` (never answers). Prints a line on both outputs.
+//! As `host DIR` it is a local Fly itself, so that a test can kill one without dying.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
+
+use ss_sandbox::clock::Clock;
+use ss_sandbox::fly::{self, Fly};
+use ss_sandbox::sandbox_yaml::Images;
 
 static SICK: AtomicBool = AtomicBool::new(false);
 static MORE: AtomicU32 = AtomicU32::new(0);
 
 fn main() -> std::io::Result<()> {
+    if let [_, mode, dir] = std::env::args().collect::<Vec<_>>().as_slice()
+        && mode == "host"
+    {
+        return host(Path::new(dir));
+    }
     let port: u16 = variable("PORT").parse().unwrap_or(0);
     SICK.store(variable("SICK") == "1", Ordering::SeqCst);
     let listener = TcpListener::bind(("127.0.0.1", port))?;
@@ -96,4 +107,23 @@ fn drip(mut stream: TcpStream) {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Serves a local Fly kept in `dir` until killed; prints its address.
+fn host(dir: &Path) -> std::io::Result<()> {
+    let program = std::env::current_exe()?;
+    let program = program.display();
+    let images = format!(
+        "images:\n  'api:v1': {{ command: ['{program}'] }}\n  \
+         family: {{ command: [sh, -c, 'sleep 600 & exec {program}'] }}\n"
+    );
+    let settings = serde_json::json!({ "rate_limits": false, "boot_ms": 20, "eager_check_ms": 20 });
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let fly = Fly::open(dir, Clock::real(), Images::from_text(images, "/"))?;
+        fly.set_settings(&settings).map_err(std::io::Error::other)?;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        println!("http://{}", listener.local_addr()?);
+        let router = axum::Router::new().nest("/fly/v1", fly::router(fly));
+        axum::serve(listener, router).await
+    })
 }
