@@ -19,6 +19,7 @@ pub(crate) fn failed(operation: &str, path: &Path, error: &io::Error) -> StoreEr
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::NotFound => "it does not exist".to_owned(),
         ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        ErrorKind::AlreadyExists => "something else has its name".to_owned(),
         ErrorKind::NotADirectory => "a part of its path is not a directory".to_owned(),
         _ => error.to_string(),
     };

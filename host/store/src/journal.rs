@@ -194,3 +194,6 @@ impl Writer {
 fn unwritable(path: &Path, error: &serde_json::Error) -> StoreError {
     StoreError::Io(format!("cannot append to {}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -205,3 +205,6 @@ fn check_lineage(lineage: &str, stored: &str) -> Result<(), StoreError> {
         "this run began on lineage {lineage}, but the store is of lineage {stored}: plan again"
     )))
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,7 +133,7 @@ impl StateStore for MemoryStore {
 
     async fn receipts(&self) -> Result<Receipts, StoreError> {
         let mut found: Vec<Receipt> = self.kept().receipts.values().cloned().collect();
-        found.sort_by(|left, right| right.header.started_ms.cmp(&left.header.started_ms));
+        found.sort_by_key(|receipt| std::cmp::Reverse(receipt.header.started_ms));
         Ok(Receipts { found, damaged: Vec::new() })
     }
 
