@@ -53,6 +53,8 @@ pub struct Config {
     pub state_backend: Option<Spanned<Value>>,
     /// How many services each file names: base, then overlay.
     pub services_by_file: Vec<usize>,
+    /// Services that the overlay takes away with `null`, and where.
+    pub removed: BTreeMap<ServiceId, Span>,
 }
 
 /// A service.

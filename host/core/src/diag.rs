@@ -203,6 +203,19 @@ impl SourceFile {
     }
 }
 
+/// A sentence as it stands after a colon: without its capital and its full stop.
+pub(crate) fn phrase(sentence: &str) -> String {
+    let sentence = sentence.trim_end_matches('.');
+    let mut characters = sentence.chars();
+    match (characters.next(), characters.clone().next()) {
+        // `URL of …` and `A …` differ in their second letter.
+        (Some(first), Some(second)) if !second.is_uppercase() => {
+            first.to_lowercase().chain(characters).collect()
+        }
+        _ => sentence.to_owned(),
+    }
+}
+
 /// The diagnostic for a file beyond [`FILE_BYTES_MAX`].
 pub(crate) fn too_large(name: &str, bytes: usize) -> Diagnostic {
     let limit = FILE_BYTES_MAX / 1024 / 1024;

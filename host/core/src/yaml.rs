@@ -115,7 +115,9 @@ impl<'a> Builder<'a> {
         }
         match root {
             Some(root) if matches!(root.value, Value::Map(_)) => Ok(root),
-            Some(Node { value: Value::Null, .. }) | None => Err(faults::empty(&self.file.name)),
+            Some(Node { value: Value::Null, .. }) | None => {
+                Err(faults::empty(self.index, &self.file.name))
+            }
             Some(node) => Err(faults::not_a_map(&node)),
         }
     }

@@ -36,11 +36,11 @@ pub(super) fn check_services_exist(base: &Node, overlay: &Node, problems: &mut P
             continue;
         }
         problems.add(|| {
-            let message = format!("the service `{}` is not in starsystem.yaml", key.text);
+            let message = format!("the service `{}` is not in `starsystem.yaml`", key.text);
             let diagnostic =
                 Diagnostic::error(Code::NotInBase, message).at(key.span, "only in the overlay");
             diagnostic.help(did_you_mean(&key.text, known.iter().copied()).unwrap_or_else(|| {
-                format!("add `{}` with its `type` to `services` in starsystem.yaml", key.text)
+                format!("add `{}` with its `type` to `services` in `starsystem.yaml`", key.text)
             }))
         });
     }
@@ -65,6 +65,7 @@ pub(super) fn config(
         service_fields(root).iter().filter(|(_, node)| node.value != Value::Null).count()
     };
     let services_by_file = std::iter::once(&base).chain(&overlay).map(count).collect();
+    let removed = removed(overlay.as_ref());
     let root = match overlay {
         Some(overlay) => merge(base, overlay),
         None => without_nulls(base),
@@ -78,14 +79,22 @@ pub(super) fn config(
         connections: connections(&root),
         state_backend: root.get("state").map(|node| Spanned::new(node.to_json(), node.span)),
         services_by_file,
+        removed,
     }
+}
+
+/// Services that the overlay takes away with `null`.
+fn removed(overlay: Option<&Node>) -> BTreeMap<ServiceId, Span> {
+    let fields = overlay.map(service_fields).unwrap_or_default();
+    let gone = fields.iter().filter(|(_, node)| node.value == Value::Null);
+    gone.filter_map(|(key, _)| Some((ServiceId::new(&key.text).ok()?, key.span))).collect()
 }
 
 /// The base must have services, and say something of each.
 fn check_services_said(base: &Node, problems: &mut Problems) {
     if base.get("services").is_none() {
         problems.add(|| {
-            Diagnostic::error(Code::MissingField, "starsystem.yaml has no `services`")
+            Diagnostic::error(Code::MissingField, "`starsystem.yaml` has no `services`")
                 .at(base.span, "")
                 .help("add `services:` and below it an id with its `type`")
         });

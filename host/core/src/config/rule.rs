@@ -56,6 +56,27 @@ impl Rule {
         }
     }
 
+    /// A text that keeps the rule and is as near as can be to one that breaks it.
+    pub(super) fn repaired(self, text: &str) -> Option<String> {
+        // Other characters are no slip of the keyboard, and nothing sensible is near them.
+        if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" ._-".contains(&byte)) {
+            return None;
+        }
+        let filler = match self {
+            Self::Variable => '_',
+            Self::System | Self::Environment | Self::Service | Self::Plugin | Self::Connection => {
+                '-'
+            }
+            _ => return None,
+        };
+        let keep = |character: char| {
+            if character.is_ascii_alphanumeric() { character } else { filler }
+        };
+        let repaired: String = text.trim().chars().map(keep).collect();
+        let repaired = if filler == '-' { repaired.to_ascii_lowercase() } else { repaired };
+        (self.broken(&repaired).is_none()).then_some(repaired)
+    }
+
     /// The rule as a regular expression for editors.
     pub(super) fn pattern(self) -> Option<&'static str> {
         match self {
@@ -122,6 +143,20 @@ mod tests {
             "https://exa mple.com",
         ] {
             assert!(bad_url(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn repairs_what_it_can() {
+        for (rule, text, repaired) in [
+            (Rule::System, "My App", Some("my-app")),
+            (Rule::Service, "app_db", Some("app-db")),
+            (Rule::Service, "9lives", None),
+            (Rule::Variable, "DATABASE-URL", Some("DATABASE_URL")),
+            (Rule::Variable, "9A", None),
+            (Rule::Url, "example.com", None),
+        ] {
+            assert_eq!(rule.repaired(text).as_deref(), repaired, "{text}");
         }
     }
 

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::FileKind;
 use super::fields::{Field, Need, Place, ROOT, Shape};
 use super::rule::Rule;
-use crate::diag::{Code, Diagnostic, Problems, SourceFile, did_you_mean};
+use crate::diag::{Code, Diagnostic, Problems, SourceFile, did_you_mean, phrase};
 use crate::yaml::{Key, Node, Value};
 
 /// Adds everything that is wrong with the shape of a file.
 pub(super) fn check(root: &Node, kind: FileKind, file: &SourceFile, problems: &mut Problems) {
-    let mut checker = Checker { kind, file, problems, path: Vec::new() };
+    let mut checker = Checker { kind, file, problems, path: Vec::new(), in_list: false };
     checker.check(root, &ROOT, root);
 }
 
@@ -19,6 +19,8 @@ struct Checker<'a> {
     file: &'a SourceFile,
     problems: &'a mut Problems,
     path: Vec<&'a str>,
+    /// Whether the value at hand is an entry of the list at the path.
+    in_list: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -51,20 +53,23 @@ impl<'a> Checker<'a> {
             } else {
                 format!("{} {why}", self.here())
             };
-            self.problems.add(|| Diagnostic::error(code, message).at(node.span, ""));
+            let diagnostic = Diagnostic::error(code, message).at(node.span, "");
+            self.problems.add(|| repaired(diagnostic, rule, text));
         }
     }
 
     fn check_list(&mut self, items: &'a [Node], entry: &'static Shape) {
         let mut seen = BTreeMap::new();
         for item in items {
-            if item.value == Value::Null {
-                self.wrong_type(item, entry);
-                continue;
+            self.in_list = true;
+            match item.value {
+                Value::Null => self.wrong_type(item, entry),
+                _ => self.check(item, entry, item),
             }
-            self.check(item, entry, item);
+            self.in_list = false;
             let Some(text) = item.text() else { continue };
-            if let Some(first) = seen.insert(text, item.span) {
+            let first = *seen.entry(text).or_insert(item.span);
+            if first != item.span {
                 let message = format!("{} names `{text}` twice", self.here());
                 self.problems.add(|| {
                     Diagnostic::error(Code::RepeatedEntry, message)
@@ -85,9 +90,9 @@ impl<'a> Checker<'a> {
     ) {
         for (key, node) in entries {
             if let Some((code, why)) = rule.broken(&key.text) {
-                self.problems.add(|| {
-                    Diagnostic::error(code, why).at(key.span, format!("this names {each}"))
-                });
+                let diagnostic =
+                    Diagnostic::error(code, why).at(key.span, format!("this names {each}"));
+                self.problems.add(|| repaired(diagnostic, rule, &key.text));
             }
             self.path.push(&key.text);
             self.check(node, value, node);
@@ -149,14 +154,15 @@ impl<'a> Checker<'a> {
     }
 
     fn wrong_file(&mut self, key: &Key, field: &Field) {
-        let (here, there) = match self.kind {
-            FileKind::Base => ("starsystem.yaml", "the overlay, starsystem.<env>.yaml"),
-            FileKind::Overlay => ("an overlay", "starsystem.yaml"),
+        let here = &self.file.name;
+        let there = match self.kind {
+            FileKind::Base => "the overlay, `starsystem.<env>.yaml`",
+            FileKind::Overlay => "`starsystem.yaml`",
         };
         self.problems.add(|| {
             Diagnostic::error(
                 Code::WrongFile,
-                format!("`{}` does not belong in {here}", field.name),
+                format!("`{}` does not belong in `{here}`", field.name),
             )
             .at(key.span, "")
             .help(format!("it belongs in {there}"))
@@ -170,7 +176,7 @@ impl<'a> Checker<'a> {
             let diagnostic = Diagnostic::error(Code::MissingField, message).at(owner.span, "");
             match &field.shape {
                 Shape::Text(Rule::Version) => diagnostic.help("add `version: \"2\"`"),
-                _ => diagnostic.help(format!("add `{}: …`: {}", field.name, lower(field.doc))),
+                _ => diagnostic.help(format!("add `{}: …`: {}", field.name, phrase(field.doc))),
             }
         });
     }
@@ -197,22 +203,28 @@ impl<'a> Checker<'a> {
 
     /// The value at hand, as the user would call it.
     fn here(&self) -> String {
-        if self.path.is_empty() {
-            "the file".to_owned()
-        } else {
-            format!("`{}`", self.path.join("."))
+        match (self.path.is_empty(), self.in_list) {
+            (true, _) => format!("`{}`", self.file.name),
+            (false, true) => format!("an entry of `{}`", self.path.join(".")),
+            (false, false) => format!("`{}`", self.path.join(".")),
         }
     }
 
     /// What the fields at hand are fields of.
     fn place(&self) -> String {
         match self.path.as_slice() {
-            [] if self.kind == FileKind::Base => "starsystem.yaml".to_owned(),
-            [] => "an overlay".to_owned(),
+            [] => format!("`{}`", self.file.name),
             ["services", id] => format!("the service `{id}`"),
             ["connections", name] => format!("the connection `{name}`"),
             path => format!("`{}`", path.join(".")),
         }
+    }
+}
+
+fn repaired(diagnostic: Diagnostic, rule: Rule, text: &str) -> Diagnostic {
+    match rule.repaired(text) {
+        Some(repaired) => diagnostic.help(format!("for example `{repaired}`")),
+        None => diagnostic,
     }
 }
 
@@ -225,10 +237,4 @@ fn describe(shape: &Shape) -> &'static str {
         Shape::List(_) => "a list",
         Shape::Object(_) | Shape::Open(_) | Shape::Map { .. } => "a map",
     }
-}
-
-/// The sentence without its capital and its full stop.
-fn lower(sentence: &str) -> String {
-    let mut characters = sentence.trim_end_matches('.').chars();
-    characters.next().map(char::to_lowercase).into_iter().flatten().chain(characters).collect()
 }

@@ -1,4 +1,7 @@
 //! The table of codes. A code is never reused and never changes its meaning; each has a page in `codes/`.
+//!
+//! Those of [`Code`] are said of the user's files. The others are said by other rooms, which know them as text;
+//! only their pages are here.
 
 use std::fmt;
 
@@ -77,12 +80,39 @@ impl fmt::Display for Code {
     }
 }
 
+macro_rules! pages {
+    ($($code:literal),* $(,)?) => {
+        &[$(($code, include_str!(concat!("codes/", $code, ".md"))),)*]
+    };
+}
+
+/// Codes of other rooms, with their pages.
+const OTHERS: &[(&str, &str)] = pages![
+    "SS0001", "SS0002", "SS0110", "SS0111", "SS0301", "SS0302", "SS0303", "SS0304", "SS0305",
+    "SS0306", "SS0310", "SS0311", "SS0312", "SS0313", "SS0314", "SS0315", "SS0320", "SS0321",
+    "SS0322", "SS0330", "SS0340", "SS0401", "SS0402", "SS0403", "SS0404", "SS0405", "SS0406",
+    "SS0407", "SS0501", "SS0502", "SS0503", "SS0504", "SS0511", "SS0512", "SS0513", "SS0601",
+    "SS0602", "SS0603", "SS0604", "SS0611", "SS0612", "SS0613", "SS0701", "SS0702"
+];
+
 /// Every code with its title, in order.
 pub fn codes() -> impl Iterator<Item = (&'static str, &'static str)> {
-    Code::ALL.iter().map(|code| (code.as_str(), code.title()))
+    let own = Code::ALL.iter().map(|code| (code.as_str(), code.title()));
+    let mut all: Vec<_> =
+        own.chain(OTHERS.iter().map(|(code, page)| (*code, title(page)))).collect();
+    all.sort_unstable();
+    all.into_iter()
+}
+
+/// What stands after the code in a page's first line.
+fn title(page: &'static str) -> &'static str {
+    let heading = page.lines().next().unwrap_or_default();
+    heading.split_once(": ").map_or(heading, |(_, title)| title)
 }
 
 /// The page of a code, in any case of letters; `None` when there is no such code.
 pub fn explain(code: &str) -> Option<&'static str> {
-    Code::ALL.iter().find(|known| known.as_str().eq_ignore_ascii_case(code)).map(|code| code.page())
+    let own = Code::ALL.iter().map(|known| (known.as_str(), known.page()));
+    let mut all = own.chain(OTHERS.iter().copied());
+    all.find(|(known, _)| known.eq_ignore_ascii_case(code)).map(|(_, page)| page)
 }

@@ -3,7 +3,9 @@
 //! A hostile file can be wrong a million times; the first few hundred are kept, the rest are counted, and the
 //! work of wording them is not done.
 
-use super::{Code, Diagnostic};
+use std::collections::BTreeSet;
+
+use super::{Code, Diagnostic, Span};
 
 /// How many diagnostics are kept.
 pub const PROBLEMS_MAX: usize = 200;
@@ -39,11 +41,20 @@ impl Problems {
 
     /// All of them in the order of their places, with a last line for those that were not kept.
     pub fn finish(mut self) -> Vec<Diagnostic> {
-        self.kept.sort_by_key(|diagnostic| diagnostic.labels.first().map(|label| label.span));
+        // A number that is not clear is told once, and not again as something of the wrong type.
+        let unclear: BTreeSet<Option<Span>> =
+            self.kept.iter().filter(|one| one.code == Code::AmbiguousNumber).map(place).collect();
+        self.kept.retain(|one| one.code == Code::AmbiguousNumber || !unclear.contains(&place(one)));
+        self.kept.sort_by_key(place);
         if self.more > 0 {
             let message = format!("{} more problems are not shown", self.more);
             self.kept.push(Diagnostic::error(Code::TooManyProblems, message));
         }
         self.kept
     }
+}
+
+/// Where a diagnostic points first.
+fn place(diagnostic: &Diagnostic) -> Option<Span> {
+    diagnostic.labels.first().map(|label| label.span)
 }

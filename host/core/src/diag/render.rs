@@ -53,7 +53,8 @@ fn render_label(text: &mut String, label: &Label, file: &SourceFile, arrow: &str
     let Some(excerpt) = Excerpt::of(label.span, &file.text) else { return };
     text.push_str(&format!("{margin} |\n"));
     let width = margin.len();
-    text.push_str(&format!("{line:>width$} | {}\n", excerpt.line));
+    text.push_str(format!("{line:>width$} | {}", excerpt.line).trim_end());
+    text.push('\n');
     let carets = "^".repeat(excerpt.marked);
     let spaces = " ".repeat(excerpt.before);
     let said = printable(&label.text, SENTENCE_MAX);

@@ -18,21 +18,26 @@ pub fn check(config: &Config) -> Vec<Diagnostic> {
     let index = Index::new(config);
     for place in 0..index.len() {
         let service = index.service(place);
-        check_dependencies(&index, service, &mut problems);
+        check_dependencies(config, &index, service, &mut problems);
         check_names(service, &mut problems);
-        check_sources(&index, service, &mut problems);
+        check_sources(config, &index, service, &mut problems);
     }
     problems.extend(cycles(&index));
     check_sources_before(&index, &mut problems);
     problems.finish()
 }
 
-fn check_dependencies(index: &Index<'_>, service: &Service, problems: &mut Problems) {
+fn check_dependencies(
+    config: &Config,
+    index: &Index<'_>,
+    service: &Service,
+    problems: &mut Problems,
+) {
     for Spanned { value: id, span } in &service.depends_on {
         if index.place(id).is_none() {
             problems.add(|| {
                 let message = format!("`{}` depends on `{id}`, which is not a service", service.id);
-                unknown(Code::UnknownDependency, message, id, *span, index)
+                unknown(Code::UnknownDependency, message, id, *span, config, index)
             });
         }
     }
@@ -43,11 +48,19 @@ fn unknown(
     message: String,
     id: &ServiceId,
     span: Span,
+    config: &Config,
     index: &Index<'_>,
 ) -> Diagnostic {
-    let help = did_you_mean(id.as_str(), index.names())
-        .unwrap_or_else(|| format!("add `{id}` to `services`, or take it out here"));
-    Diagnostic::error(code, message).at(span, "no such service").help(help)
+    let diagnostic = Diagnostic::error(code, message).at(span, "no such service");
+    if let Some(&removed) = config.removed.get(id) {
+        return diagnostic
+            .at(removed, "taken away here")
+            .help(format!("to leave `{id}` out of this environment, give it no `target` instead"));
+    }
+    diagnostic.help(
+        did_you_mean(id.as_str(), index.names())
+            .unwrap_or_else(|| format!("add `{id}` to `services`, or take it out here")),
+    )
 }
 
 /// Names that `env` sets too, and names that come from two services.
@@ -85,7 +98,7 @@ fn check_names(service: &Service, problems: &mut Problems) {
 }
 
 /// Sources that do not exist, and sources that give nothing because they are skipped.
-fn check_sources(index: &Index<'_>, service: &Service, problems: &mut Problems) {
+fn check_sources(config: &Config, index: &Index<'_>, service: &Service, problems: &mut Problems) {
     let mut said = BTreeSet::new();
     for Spanned { value: input, span } in &service.inject_from {
         let source = &input.source;
@@ -96,7 +109,7 @@ fn check_sources(index: &Index<'_>, service: &Service, problems: &mut Problems) 
             None => problems.add(|| {
                 let message =
                     format!("`{}` injects from `{source}`, which is not a service", service.id);
-                unknown(Code::UnknownSource, message, source, *span, index)
+                unknown(Code::UnknownSource, message, source, *span, config, index)
             }),
             Some(giver) if giver.target.is_none() && service.target.is_some() => {
                 problems.add(|| {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::describe;
 use crate::config::Target;
-use crate::diag::{Code, Diagnostic, did_you_mean};
+use crate::diag::{Code, Diagnostic, did_you_mean, phrase};
 use crate::text::printable;
 
 /// One error as diagnostics: one for each unknown field, else one.
@@ -27,6 +27,21 @@ pub(super) fn diagnostics(
             unexpected.iter().map(|name| found.unknown(name)).collect()
         }
         Kind::Required { property } => vec![found.missing(property.as_str().unwrap_or_default())],
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
+            // The one alternative that was nearly met says more than all of them together.
+            let near = |branch: &&Vec<ValidationError<'_>>| {
+                branch.iter().all(|inner| {
+                    !is_other_kind(inner) || inner.instance_path() != error.instance_path()
+                })
+            };
+            let mut nearest = context.iter().filter(near);
+            match (nearest.next(), nearest.next()) {
+                (Some(branch), None) => {
+                    branch.iter().flat_map(|inner| diagnostics(inner, kind, root, target)).collect()
+                }
+                _ => vec![found.wrong_value(error)],
+            }
+        }
         Kind::PropertyNames { error } => vec![found.bad_name(error)],
         Kind::FalseSchema => vec![found.not_allowed()],
         Kind::UniqueItems => {
@@ -38,6 +53,11 @@ pub(super) fn diagnostics(
         }
         _ => vec![found.wrong_value(error)],
     }
+}
+
+/// Whether a value is something else altogether, not merely a wrong one of its kind.
+fn is_other_kind(error: &ValidationError<'_>) -> bool {
+    matches!(error.kind(), Kind::Type { .. } | Kind::Constant { .. } | Kind::Enum { .. })
 }
 
 /// An error with everything needed to word it.
@@ -94,9 +114,8 @@ impl Found<'_> {
         let diagnostic = Diagnostic::error(Code::MissingTargetField, message)
             .at(self.target.key_span_of(self.pointer), "");
         match (description.and_then(Value::as_str), takes) {
-            (Some(description), _) => {
-                diagnostic.help(format!("add `{name}: …`: {}", printable(description, 300)))
-            }
+            (Some(description), _) => diagnostic
+                .help(format!("add `{name}: …`: {}", phrase(&printable(description, 300)))),
             (None, Some(takes)) => diagnostic.help(format!("add `{name}`: {takes}")),
             (None, None) => diagnostic.help(format!("add `{name}: …`")),
         }
@@ -110,14 +129,11 @@ impl Found<'_> {
 
     fn bad_name(&self, error: &ValidationError<'_>) -> Diagnostic {
         let name = error.instance().as_str().unwrap_or_default();
-        let wanted = self.schema.get("propertyNames");
-        let wanted = wanted.and_then(|wanted| {
-            let text = serde_json::json!({"type": "string"});
-            let mut wanted = wanted.clone();
-            wanted.as_object_mut()?.entry("type").or_insert(text["type"].clone());
-            describe::schema(self.root, &wanted)
-        });
-        let wanted = wanted.unwrap_or_else(|| "another".to_owned());
+        let mut schema = self.schema.get("propertyNames").unwrap_or(self.schema).clone();
+        if let Some(schema) = schema.as_object_mut() {
+            schema.entry("type").or_insert_with(|| "string".into());
+        }
+        let wanted = describe::schema(self.root, &schema).unwrap_or_else(|| "another".to_owned());
         let message = format!("the name `{}` in {} must be {wanted}", name, self.field());
         Diagnostic::error(Code::WrongTargetValue, message)
             .at(self.target.key_span_of(&self.below(name)), "")

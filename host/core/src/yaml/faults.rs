@@ -2,7 +2,7 @@
 
 use granit_parser::{ErrorKind, Marker, ScanError};
 
-use super::{ALIASES_MAX, DEPTH_MAX, NODES_MAX, span_of, tree::Node};
+use super::{ALIASES_MAX, DEPTH_MAX, span_of, tree::Node};
 use crate::diag::{Code, Diagnostic, Span};
 
 /// What ends the reading at once.
@@ -15,38 +15,47 @@ pub(super) fn syntax(file: u32, error: &ScanError) -> Stop {
     if *error.kind() == ErrorKind::RecursionLimitExceeded {
         return too_deep(span);
     }
-    let diagnostic =
-        Diagnostic::error(Code::Syntax, format!("not valid YAML: {}", error.info())).at(span, "");
-    Box::new(match way_out(error.kind()) {
+    let (message, help) = words(error.kind());
+    let message = message.unwrap_or_else(|| format!("not valid YAML: {}", error.info()));
+    let diagnostic = Diagnostic::error(Code::Syntax, message).at(span, "");
+    Box::new(match help {
         Some(help) => diagnostic.help(help),
         None => diagnostic,
     })
 }
 
-fn way_out(kind: &ErrorKind) -> Option<&'static str> {
-    Some(match kind {
+/// The commonest slips, said of the file and not of the parser.
+fn words(kind: &ErrorKind) -> (Option<String>, Option<&'static str>) {
+    let (message, help) = match kind {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
-        | ErrorKind::TabInPlainScalar => "indent with spaces, not with tabs",
-        ErrorKind::UnclosedQuotedScalar => "close the quote",
-        ErrorKind::UnclosedFlowCollection { .. }
-        | ErrorKind::UnexpectedEofFlowSequence
-        | ErrorKind::UnexpectedEofFlowMapping => "close the bracket",
-        ErrorKind::UnexpectedCharacter { .. } => "put the value in quotes",
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            "a value with `: ` in it needs quotes; else look at the indentation of this line"
+        | ErrorKind::TabInPlainScalar => {
+            ("a tab stands in the indentation".to_owned(), "indent with spaces")
         }
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
-            "a field is written `name: value`; look at this line and the one before it"
+        ErrorKind::UnclosedQuotedScalar => ("the quote is never closed".to_owned(), "close it"),
+        ErrorKind::UnclosedFlowCollection { open } => {
+            (format!("the bracket `{open}` is never closed"), "close it")
         }
+        ErrorKind::UnexpectedCharacter { character } => {
+            (format!("a value cannot begin with `{character}`"), "put the value in quotes")
+        }
+        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
+            "a `:` stands where no field can begin".to_owned(),
+            "a value with `: ` in it needs quotes; else look at the indentation of this line",
+        ),
         ErrorKind::ExpectedBlockMappingKey
         | ErrorKind::ExpectedBlockSequenceEntry
-        | ErrorKind::InvalidIndentation => {
-            "fields of one map stand in one column, and so do the `-` of one list"
+        | ErrorKind::InvalidIndentation => (
+            "this line belongs to nothing above it".to_owned(),
+            "fields of one map stand in one column, and so do the `-` of one list",
+        ),
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
+            return (None, Some("a field is written `name: value`; look at the line before, too"));
         }
-        _ => return None,
-    })
+        _ => return (None, None),
+    };
+    (Some(message), Some(help))
 }
 
 /// A NUL byte: no text file has one, and few tools survive it.
@@ -64,11 +73,9 @@ pub(super) fn nul(file: u32, text: &str, at: usize) -> Stop {
     stop(Code::NotText, "the file holds a NUL byte".to_owned(), span, "save it as text")
 }
 
-pub(super) fn empty(name: &str) -> Stop {
-    Box::new(
-        Diagnostic::error(Code::NotOneMap, format!("`{name}` is empty"))
-            .help("`ss init` writes a first one"),
-    )
+pub(super) fn empty(file: u32, name: &str) -> Stop {
+    let span = Span { file, start: 0, end: 0, line: 1, column: 1 };
+    stop(Code::NotOneMap, format!("`{name}` is empty"), span, "`ss init` writes a first one")
 }
 
 pub(super) fn not_a_map(node: &Node) -> Stop {
@@ -88,8 +95,8 @@ pub(super) fn too_deep(span: Span) -> Stop {
 
 pub(super) fn too_many_nodes(code: Code, span: Span) -> Stop {
     let message = match code {
-        Code::TooManyAliases => format!("anchors and aliases grow to more than {NODES_MAX} values"),
-        _ => format!("more than {NODES_MAX} values in one file"),
+        Code::TooManyAliases => "anchors and aliases grow to more than a million values".to_owned(),
+        _ => "more than a million values in one file".to_owned(),
     };
     Box::new(Diagnostic::error(code, message).at(span, "it goes over the limit here"))
 }

@@ -15,6 +15,8 @@ pub(super) fn finish(
     let mut fields = Vec::with_capacity(entries.len());
     for (key, node) in entries {
         match seen.get(&key.text) {
+            // A key that is no text was already reported.
+            Some(_) if key.text.is_empty() => {}
             Some(&first) => problems.add(|| given_twice(&key.text, key.span, first)),
             None => {
                 seen.insert(key.text.clone(), key.span);

@@ -1,0 +1,8 @@
+//! Configurations: the corpus, the limits, the laws.
+
+mod codes;
+mod corpus;
+mod limits;
+mod properties;
+mod schemas;
+mod support;
