@@ -26,9 +26,9 @@ use crate::resolve::CheckedResolver;
 
 /// How long connecting to all of a host's addresses may take; the attempt's own limit may be shorter.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an unused connection is kept. Shorter than any server's patience that we know of: an unsafe request on a
-/// connection that the server is just closing would be lost.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an unused connection is kept: less than the five seconds after which the least patient of common servers
+/// (Node's) hang up. An unsafe request on a connection that the server is just closing would be lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The smallest header bound that the library takes.
 const HEADER_BYTES_MIN: usize = 8 * 1024;

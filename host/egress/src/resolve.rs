@@ -92,3 +92,43 @@ impl Service<Name> for CheckedResolver {
         Box::pin(async move { Ok(resolver.resolve(name.as_str()).await?.into_iter()) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Always(Vec<IpAddr>);
+
+    #[async_trait]
+    impl Resolver for Always {
+        async fn resolve(&self, _host: &str) -> io::Result<Vec<IpAddr>> {
+            Ok(self.0.clone())
+        }
+    }
+
+    async fn resolve(reach: Reach, answer: &[&str]) -> Result<Vec<String>, ResolveError> {
+        let answer = answer.iter().map(|address| address.parse().unwrap()).collect();
+        let mut resolver = CheckedResolver { resolver: Arc::new(Always(answer)), reach };
+        let addresses = resolver.call("vendor.test".parse().unwrap()).await?;
+        Ok(addresses.map(|address| address.to_string()).collect())
+    }
+
+    #[tokio::test]
+    async fn what_was_checked_is_what_is_dialled() {
+        let addresses = resolve(Reach::Public, &["2606:4700::1", "1.1.1.1"]).await.unwrap();
+        assert_eq!(addresses, ["[2606:4700::1]:0", "1.1.1.1:0"]);
+    }
+
+    #[tokio::test]
+    async fn one_bad_address_spoils_the_name() {
+        let error = resolve(Reach::Public, &["1.1.1.1", "::ffff:10.0.0.1"]).await.unwrap_err();
+        let expected = "`vendor.test` leads to ::ffff:10.0.0.1, which is not a public address";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[tokio::test]
+    async fn loopback_asks_nobody() {
+        let addresses = resolve(Reach::Loopback, &["1.1.1.1"]).await.unwrap();
+        assert_eq!(addresses, ["127.0.0.1:0", "[::1]:0"]);
+    }
+}
