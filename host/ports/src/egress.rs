@@ -17,7 +17,8 @@ pub struct HttpRequest {
     pub method: String,
     /// The whole URL, built by the gate.
     pub url: String,
-    /// Whether loopback and private addresses and plain HTTP are allowed: only for an override that names them.
+    /// Whether it goes to this machine: loopback addresses only, named as such, and plain HTTP allowed. Every other request
+    /// goes to public addresses only, over HTTPS.
     pub local: bool,
     /// The complete value of the `Authorization` header.
     pub authorization: Option<Secret>,
@@ -42,7 +43,7 @@ pub struct RetryRules {
     pub always: Vec<u16>,
     /// How many attempts in all, at least 1.
     pub attempts: u32,
-    /// How long all attempts together may take, waits included.
+    /// How long all attempts together may take, waits included; the first one always has its `timeout_ms`.
     pub total_ms: u32,
 }
 
@@ -53,7 +54,7 @@ pub struct HttpReply {
     pub status: u16,
     /// All headers, lower-case names.
     pub headers: BTreeMap<String, String>,
-    /// The body, decompressed, within the cap.
+    /// The body, within the cap. It was asked for uncompressed, and nothing else is accepted.
     pub body: Redacted<Vec<u8>>,
 }
 
@@ -66,10 +67,10 @@ pub enum EgressError {
     /// Could not connect; nothing was sent.
     #[error("{0}")]
     Unreachable(String),
-    /// Sent, perhaps; the answer did not come (in time, or whole).
+    /// Sent, perhaps; the answer did not come (in time, whole, or readable). Of several attempts, one is enough.
     #[error("{0}")]
     Lost(String),
-    /// The answer is larger than allowed.
+    /// An answer came, so the request was carried out or refused; it is larger than allowed.
     #[error("{0}")]
     TooLarge(String),
 }
@@ -79,11 +80,11 @@ pub enum EgressError {
 pub struct Exchange {
     /// The last attempt's end.
     pub result: Result<HttpReply, EgressError>,
-    /// How many attempts were made.
+    /// How many attempts were made; 0 when the URL itself was refused.
     pub attempts: u32,
     /// Bytes of the reply's body.
     pub bytes: u64,
-    /// From the first byte sent to the last received, waits included.
+    /// From the start of the first attempt to the end of the last, waits between them included.
     pub duration_ms: u64,
 }
 

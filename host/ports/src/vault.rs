@@ -29,7 +29,8 @@ pub trait Vault: Send + Sync {
         service: &str,
         values: BTreeMap<String, Secret>,
     ) -> Result<(), VaultError>;
-    /// A key, made on first use, for keyed digests of this system's secrets.
+    /// A key for keyed digests of this system's secrets. It is stored with the first credential; until then each run has
+    /// one of its own, because reading never writes. Ask again after a write rather than keep it.
     async fn digest_key(&self) -> Result<Redacted<Vec<u8>>, VaultError>;
     /// Encrypts bytes to the vault's recipients, for tapes and snapshots.
     async fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, VaultError>;
