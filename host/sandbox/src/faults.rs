@@ -43,8 +43,6 @@ pub enum Fault {
     Operation(OperationFault),
     /// A listing names these projects as unavailable instead of listing them.
     Unavailable(Unavailable),
-    /// Anything a vendor half understands by itself, handed to it as it is.
-    Vendor(VendorFault),
 }
 
 /// When the connection is cut.
@@ -122,14 +120,6 @@ pub enum OperationEnd {
 pub struct Unavailable {
     /// Their ids.
     pub unavailable_projects: Vec<String>,
-}
-
-/// A fault only a vendor half knows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VendorFault {
-    /// Its own description.
-    pub vendor: Value,
 }
 
 /// The installed rules; clones share them.

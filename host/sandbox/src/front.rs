@@ -103,7 +103,7 @@ impl Front {
                 self.shared.clock.sleep(delay.delay_ms).await;
                 Ok(self.route(request).await)
             }
-            Fault::Operation(_) | Fault::Unavailable(_) | Fault::Vendor(_) => {
+            Fault::Operation(_) | Fault::Unavailable(_) => {
                 request.extensions_mut().insert(fault);
                 Ok(self.route(request).await)
             }

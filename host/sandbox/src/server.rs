@@ -249,6 +249,7 @@ impl Cloud {
             "now_ms": self.shared.clock.now_ms(),
             "speed": self.shared.clock.speed(),
             "neon": self.neon.status().await,
+            "fly": self.fly().status(),
         })
     }
 

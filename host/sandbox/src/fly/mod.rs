@@ -29,6 +29,7 @@ mod request;
 mod router;
 mod secrets;
 mod settings;
+mod status;
 mod timeline;
 mod update;
 mod view;

@@ -6,6 +6,7 @@
 mod access;
 mod account;
 mod auth;
+mod branch_create;
 mod branches;
 mod call;
 mod connection;
@@ -110,7 +111,10 @@ impl Neon {
             .route("/projects/{project_id}/connection_uri", get(connection::uri))
             .route("/projects/{project_id}/operations", get(operations::list))
             .route("/projects/{project_id}/operations/{operation_id}", get(operations::read))
-            .route("/projects/{project_id}/branches", get(branches::list).post(branches::create))
+            .route(
+                "/projects/{project_id}/branches",
+                get(branches::list).post(branch_create::create),
+            )
             .route("/projects/{project_id}/branches/count", get(branches::count))
             .route(branch, get(branches::read).patch(branches::update).delete(branches::delete))
             .route(&under(branch, "/set_as_default"), post(branches::set_default))

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::error::ApiError;
 use super::model::{Action, EndpointState, Project, State};
 use super::operations::{self, Step};
-use super::{Neon, account, branches, endpoints, names, validate, view};
+use super::{Neon, account, branch_create, endpoints, names, validate, view};
 
 #[derive(Debug, Deserialize)]
 struct CreateBody {
@@ -32,7 +32,7 @@ struct CreateFields {
     default_endpoint_settings: Option<Map<String, Value>>,
     autoscaling_limit_min_cu: Option<f64>,
     autoscaling_limit_max_cu: Option<f64>,
-    branch: branches::FirstBranch,
+    branch: branch_create::FirstBranch,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +82,7 @@ pub(crate) async fn create(
             Step::endpoint(Action::StartCompute, &branch_id, &endpoint_id),
         ];
         let planned = operations::plan(&mut project, &planning, &steps);
-        let mut answer = branches::with_everything(&project, &branch_id);
+        let mut answer = branch_create::with_everything(&project, &branch_id);
         answer["project"] = view::project(&project);
         answer["operations"] = view::operations(&project.id, &planned);
         let id = project.id.clone();

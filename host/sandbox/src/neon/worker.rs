@@ -112,20 +112,22 @@ async fn run(neon: Neon, project_id: String, wake: Arc<Notify>) {
             None => return,
             Some(Todo::Operation(operation)) => neon.carry_out(&project_id, operation).await,
             Some(Todo::At(at_ms)) => {
-                neon.close_if_deleted(&project_id).await;
+                neon.tidy_ports(&project_id).await;
                 tokio::select! {
                     () = neon.inner.shared.clock.sleep_until(at_ms) => neon.keep_house(&project_id).await,
                     () = wake.notified() => {}
                 }
-                neon.open_if_asleep(&project_id).await;
             }
-            Some(Todo::Wait) => wake.notified().await,
+            Some(Todo::Wait) => {
+                neon.tidy_ports(&project_id).await;
+                wake.notified().await;
+            }
         }
     }
 }
 
 impl Neon {
-    /// After a restart: computes that were active are active again, and sleeping ones can be woken.
+    /// After a restart: computes that were active are active again.
     async fn resume(&self, project_id: &str) {
         let endpoints = self.read(|state| {
             let project = state.live(project_id);
@@ -136,6 +138,11 @@ impl Neon {
                 self.say(&format!("{} did not start again: {error}", endpoint.id));
             }
         }
+    }
+
+    /// Ports of sleeping computes are open, those of deleted projects closed.
+    async fn tidy_ports(&self, project_id: &str) {
+        self.close_if_deleted(project_id).await;
         self.open_if_asleep(project_id).await;
     }
 

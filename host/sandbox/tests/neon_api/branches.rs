@@ -58,13 +58,17 @@ async fn n13_what_may_not_be_deleted_and_what_is_gone_already() {
 async fn n13_the_old_root_stays_even_when_another_is_default() {
     let test = Test::start().await;
     let project = test.project(json!({})).await;
-    let dev = branch(&test, &project, json!({})).await;
+    // A schema-only branch is no child, so nothing but its being the root keeps `main`.
+    let dev = branch(&test, &project, json!({"branch": {"init_source": "schema-only"}})).await;
+    assert!(dev.body["branch"].get("parent_id").is_none());
     let dev = format!("{}/branches/{}", project.path, dev.text("/branch/id"));
     let set = test.post(&format!("{dev}/set_as_default"), Value::Null).await.ok(200);
     assert_eq!(set.body["branch"]["default"], true);
     assert_eq!(test.get(&project.branch).await.body["branch"]["default"], false);
     test.delete(&dev).await.refused(422, "", "cannot delete default branch");
-    test.delete(&project.branch).await.refused(422, "", "cannot delete parent branch");
+    test.delete(&project.branch).await.refused(422, "", "cannot delete root branch");
+    test.post(&format!("{}/set_as_default", project.branch), Value::Null).await.ok(200);
+    test.delete(&dev).await.ok(200);
     test.stop().await;
 }
 

@@ -91,3 +91,51 @@ async fn refuses_to_be_reached_by_others_and_to_share_a_folder() {
     first.stop().await;
     Sandbox::start(options(home.path())).await.unwrap().stop().await;
 }
+
+#[tokio::test]
+async fn both_vendors_are_behind_one_port_and_reset_together() {
+    let test = Test::start().await;
+    let token = Some(ss_sandbox::fly::TOKEN);
+    let body = json!({"name": "one-port", "org_slug": "personal"});
+    let made = test.client.send(token, "POST", "/fly/v1/apps", &body, &[]).await.unwrap();
+    assert_eq!(made.status, 201, "{made:?}");
+    let status = test.control("GET", "/status", Value::Null).await.ok(200).body;
+    assert_eq!(status["fly"], json!({"apps": 1, "machines": []}));
+    let log = "/flyapi/api/v1/apps/one-port/logs";
+    test.client.send(token, "GET", log, &Value::Null, &[]).await.unwrap().ok(200);
+    let app = "/app/one-port/health";
+    test.client.send(None, "GET", app, &Value::Null, &[]).await.unwrap().ok(503);
+    let nowhere = test.client.send(token, "GET", "/elsewhere", &Value::Null, &[]).await.unwrap();
+    assert_eq!(nowhere.ok(404).body, "404 page not found\n");
+    let paths: Vec<Value> = test.journal().await.iter().map(|it| it["path"].clone()).collect();
+    assert_eq!(paths, ["/fly/v1/apps", log, app, "/elsewhere"]);
+
+    test.control("POST", "/settings", json!({"fly": {"apps_max": 9}})).await.ok(200);
+    test.control("POST", "/reset", Value::Null).await.ok(204);
+    let status = test.control("GET", "/status", Value::Null).await.ok(200).body;
+    assert_eq!(status["fly"]["apps"], 0);
+    let settings = test.control("GET", "/settings", Value::Null).await.ok(200).body;
+    assert_eq!(settings["fly"]["apps_max"], Value::Null);
+    test.client.send(token, "POST", "/fly/v1/apps", &body, &[]).await.unwrap().ok(201);
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn faults_and_cuts_reach_the_other_vendor_too() {
+    let test = Test::start().await;
+    let token = Some(ss_sandbox::fly::TOKEN);
+    let route = "POST /fly/v1/apps";
+    test.fault(json!([
+        {"route": route, "fault": {"status": 503}},
+        {"route": route, "fault": "cut_after"},
+    ]))
+    .await;
+    let body = json!({"name": "cut-off", "org_slug": "personal"});
+    let refused =
+        test.client.send(token, "POST", "/fly/v1/apps", &body, &[]).await.unwrap().ok(503);
+    assert_eq!(refused.body, json!({"error": "service unavailable"}));
+    assert!(test.client.send(token, "POST", "/fly/v1/apps", &body, &[]).await.is_err());
+    let path = "/fly/v1/apps/cut-off";
+    test.client.send(token, "GET", path, &Value::Null, &[]).await.unwrap().ok(200);
+    test.stop().await;
+}

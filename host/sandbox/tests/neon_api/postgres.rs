@@ -385,3 +385,27 @@ fn servers_on(dir: &Path) -> Vec<String> {
         .filter(|line| line.contains(dir.to_str().unwrap()))
         .collect()
 }
+
+#[tokio::test]
+async fn n17_a_compute_enabled_again_can_be_woken() {
+    let test = start().await;
+    let project = ready_project(&test, json!({})).await;
+    write_note(&project.uri, "still there").await;
+    let disabled = |on: bool| json!({"endpoint": {"disabled": on}});
+    test.patch(&project.endpoint, disabled(true)).await.ok(200);
+    finished(&test, &project).await;
+    assert!(connect(&project.uri).await.is_err());
+    test.patch(&project.endpoint, disabled(false)).await.ok(200);
+    // It listens as soon as its project's worker has looked.
+    let mut woken = false;
+    for _ in 0..500 {
+        woken = connect(&project.uri).await.is_ok();
+        if woken {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(woken, "it does not listen");
+    assert_eq!(notes(&project.uri).await, "still there");
+    test.stop().await;
+}
