@@ -28,6 +28,9 @@ fn describe(root: &Value, schema: &Value, depth: usize) -> Option<String> {
     }
     for word in ["anyOf", "oneOf"] {
         if let Some(branches) = schema.get(word).and_then(Value::as_array) {
+            if branches.len() > ALTERNATIVES_MAX {
+                return None;
+            }
             let parts: Option<Vec<String>> =
                 branches.iter().map(|branch| describe(root, branch, depth + 1)).collect();
             return parts.map(alternatives);

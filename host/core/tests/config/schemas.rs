@@ -50,6 +50,26 @@ fn schemas_that_cannot_be_used_are_the_plugins_fault() {
 }
 
 #[test]
+fn schemas_that_contain_themselves_come_to_an_end() {
+    let itself = json!({"$ref": "#"});
+    let many = vec![itself.clone(); 10];
+    for schema in [
+        json!({"$ref": "#"}),
+        json!({"allOf": many}),
+        json!({"anyOf": many, "type": "object"}),
+        json!({"oneOf": many, "required": ["b"]}),
+        json!({"not": itself}),
+        json!({"if": itself, "then": itself, "else": itself}),
+        json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+        json!({"properties": {"a": {"anyOf": [{"$ref": "#/properties/a"}, {"$ref": "#/properties/a"}]}}}),
+        json!({"additionalProperties": {"anyOf": many}, "required": ["b"]}),
+    ] {
+        // What is said does not matter, that something is said does.
+        check_target(&target("a: { a: { a: { a: x } } }"), &schema);
+    }
+}
+
+#[test]
 fn references_inside_are_followed() {
     let schema = json!({
         "properties": {"disk": {"$ref": "#/$defs/disk"}},
