@@ -129,3 +129,35 @@ fn editors_accept_what_is_valid_and_refuse_what_is_not() {
         assert!(!schemas[at].is_valid(&value), "{name}");
     }
 }
+
+#[test]
+fn the_reference_names_every_field_and_its_example_is_valid() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let reference = std::fs::read_to_string(path).expect("the reference");
+    fn names(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
+        let properties = schema.get("properties").and_then(serde_json::Value::as_object);
+        found.extend(properties.into_iter().flatten().map(|(name, _)| name.clone()));
+        let children = schema.as_object().into_iter().flatten().map(|(_, child)| child);
+        children
+            .chain(schema.as_array().into_iter().flatten())
+            .for_each(|child| names(child, found));
+    }
+    let mut fields = BTreeSet::new();
+    for kind in [config::FileKind::Base, config::FileKind::Overlay] {
+        names(&config::json_schema(kind, &BTreeMap::new()), &mut fields);
+    }
+    let missing: Vec<&String> =
+        fields.iter().filter(|name| !reference.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+
+    let mut blocks = reference
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().expect("a block has an end").to_owned());
+    let mut file = |name: &str| SourceFile::new(name, blocks.next().expect("two examples"));
+    let (base, overlay) = (file("starsystem.yaml"), file("starsystem.prod.yaml"));
+    let environment = ss_core::ident::EnvName::new("prod").expect("a name");
+    let overlay = Some((&environment, &overlay));
+    let checked = ss_core::check::check(&base, overlay, &crate::support::types());
+    assert!(checked.diagnostics.is_empty(), "{:?}", checked.diagnostics);
+}
