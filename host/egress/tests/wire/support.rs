@@ -66,8 +66,8 @@ pub fn post(url: impl Into<String>, body: &str) -> HttpRequest {
 
 /// The request with so little time that a silent server runs out of it.
 pub fn hurried(mut request: HttpRequest) -> HttpRequest {
-    request.timeout_ms = 300;
-    request.retry.total_ms = 300;
+    request.timeout_ms = 1_000;
+    request.retry.total_ms = 1_000;
     request.retry.attempts = 1;
     request
 }
