@@ -8,7 +8,7 @@ use std::{env, fs};
 use ss_wasm_build::{Workspace, precompile, sha256};
 
 /// The first-party plugins: folders below `plugins/`, packages `ss-plugin-<name>`.
-const FIRST_PARTY: &[&str] = &[];
+const FIRST_PARTY: &[&str] = &["neon", "fly"];
 
 /// What the components are made of, below the repository's root.
 const SOURCES: &[&str] = &["plugins/Cargo.toml", "plugins/Cargo.lock", "sdk/rust", "wit"];

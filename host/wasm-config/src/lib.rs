@@ -15,8 +15,8 @@ pub const WASMTIME_VERSION: &str = "48.0.8";
 /// The wasm stack of one instance.
 pub const WASM_STACK: usize = 512 << 10;
 
-/// What LLVM, CPython and QuickJS emit, and nothing more: no threads, no 64-bit or second memories, no garbage
-/// collector, no exceptions, no relaxed SIMD (its results differ between machines).
+/// What LLVM, CPython and QuickJS emit, and nothing more: no threads, no 64-bit memories, no garbage collector, no
+/// exceptions, no relaxed SIMD (its results differ between machines).
 fn wasm_features() -> WasmFeatures {
     WasmFeatures::FLOATS
         | WasmFeatures::MUTABLE_GLOBAL
@@ -28,6 +28,8 @@ fn wasm_features() -> WasmFeatures {
         | WasmFeatures::SIMD
         | WasmFeatures::EXTENDED_CONST
         | WasmFeatures::TAIL_CALL
+        // Wasmtime itself joins composed components with modules that see both memories, and panics without it.
+        | WasmFeatures::MULTI_MEMORY
         | WasmFeatures::COMPONENT_MODEL
 }
 

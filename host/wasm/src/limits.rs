@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(usage.ticks_left, 1, "all of it was waiting");
         assert!(usage.tick(start + 200).is_ok());
         assert_eq!(usage.ticks_left, 0, "one tick, however late the interruption came");
-        let error = usage.tick(start + 201).unwrap_err();
+        let error = usage.tick(start + 201).err().expect("the budget is used up");
         assert!(error.to_string().contains("processor time of 10 ms"), "{error}");
     }
 }

@@ -27,6 +27,8 @@ use crate::provisioner::WasmProvisioner;
 use crate::run;
 use crate::state::State;
 
+/// Processor time for describing itself, which no user should wait for.
+const DESCRIBING_TICKS: u64 = 200;
 /// The largest component that is looked at.
 const COMPONENT: usize = 64 << 20;
 
@@ -118,7 +120,8 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 /// Asks a component for its manifest, with no rights.
 fn describe(prepared: &ProvisionerPre<State>, limits: &Limits) -> Result<String, CallError> {
-    let call = run::call(prepared, limits, Box::new(NoRights), |lifecycle, store| {
+    let limits = Limits { cpu_ticks: DESCRIBING_TICKS, ..limits.clone() };
+    let call = run::call(prepared, &limits, Box::new(NoRights), |lifecycle, store| {
         Box::pin(lifecycle.call_manifest(store))
     });
     let mut call = pin!(call);
