@@ -78,6 +78,7 @@ prop_compose! {
         lineage in text(),
         serial in any::<u64>(),
         deploy in any::<bool>(),
+        retired in btree_map("[a-z][a-z0-9-]{0,8}", any::<u32>(), 0..3),
         services in btree_map(prop_oneof!["[a-z][a-z0-9-]{0,62}", "null|true|on|y|n|no|yes|off|false"], recorded(), 0..4),
     ) -> State {
         State {
@@ -87,6 +88,7 @@ prop_compose! {
                 .into_iter()
                 .map(|(id, recorded)| (ServiceId::new(id).unwrap(), recorded))
                 .collect::<BTreeMap<_, _>>(),
+            retired: retired.into_iter().map(|(id, next)| (ServiceId::new(id).unwrap(), next)).collect(),
             ..State::empty(lineage)
         }
     }

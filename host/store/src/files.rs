@@ -51,7 +51,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(
 
 /// Writes a JSON document whole or not at all.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
-    let mut text = serde_json::to_vec_pretty(value)
+    let mut text = serde_json::to_vec(value)
         .map_err(|error| StoreError::Io(format!("cannot write {}: {error}", path.display())))?;
     text.push(b'\n');
     write(path, &text, None)
@@ -126,7 +126,7 @@ pub(crate) fn create_dir(path: &Path) -> Result<(), StoreError> {
     if path.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = path.parent() {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         create_dir(parent)?;
     }
     match DirBuilder::new().mode(0o700).create(path) {

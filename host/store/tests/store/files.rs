@@ -100,7 +100,7 @@ async fn a_newer_state_is_refused() {
     used(&place).await;
     let newer = fs::read_to_string(place.file("state.json"))
         .unwrap()
-        .replace("\"version\": 1", "\"version\": 2");
+        .replace("\"version\":1", "\"version\":2");
     fs::write(place.file("state.json"), newer).unwrap();
     let Err(StoreError::Damaged(message)) = place.store().load().await else { panic!() };
     assert!(message.contains("version 2"), "{message}");

@@ -26,13 +26,15 @@ async fn fills_the_disk_as_a_second_process() {
     let Some(place) = Place::of_parent() else { return };
     let store = place.store();
     store.append(&begin(1, "line", 0)).await.unwrap();
-    let mut kept = 0;
+    let journal_length = || std::fs::metadata(place.file("journal.jsonl")).unwrap().len();
+    let (mut kept, mut length) = (0, journal_length());
     let refused = loop {
         match store.append(&large(kept)).await {
-            Ok(()) => kept += 1,
+            Ok(()) => (kept, length) = (kept + 1, journal_length()),
             Err(error) => break error,
         }
     };
+    assert_eq!(journal_length(), length, "half an entry was left");
     assert!(
         matches!(&refused, StoreError::Io(text) if text.contains("cannot append to")),
         "{refused}"
@@ -47,7 +49,7 @@ async fn fills_the_disk_as_a_second_process() {
     tape.append(&TapeRecord::Waited(1), true).await.unwrap();
 
     let services =
-        (0..100).map(|number| (service(&format!("s{number}")), recorded("one"))).collect();
+        (0..400).map(|number| (service(&format!("s{number}")), recorded("one"))).collect();
     let too_large = State { services, ..State::empty("line") };
     let refused = store.commit(&too_large, 0).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Io(text) if text.contains("cannot write")), "{refused}");

@@ -35,11 +35,8 @@ async fn a_bad_receipt_is_named_and_hides_nothing() {
     let good = fs::read_to_string(&path).unwrap();
     fs::write(&path, &good[..good.len() / 2]).unwrap();
     fs::write(file("renamed.json".to_owned()), good.as_str()).unwrap();
-    fs::write(
-        file(format!("{}.json", deploy(9))),
-        good.replace("\"version\": 1", "\"version\": 2"),
-    )
-    .unwrap();
+    fs::write(file(format!("{}.json", deploy(9))), good.replace("\"version\":1", "\"version\":2"))
+        .unwrap();
     fs::write(file(format!(".{}.json.ss-new", deploy(8))), "half").unwrap();
     fs::write(file("notes.txt".to_owned()), "the user's").unwrap();
 
@@ -57,7 +54,7 @@ async fn a_damaged_snapshot_is_an_error() {
     put_run(&place, 1).await;
     let path = place.file("snapshots").join(format!("{}.json", deploy(1)));
     let good = fs::read_to_string(&path).unwrap();
-    for text in [good.replace("\"version\": 1", "\"version\": 2"), "{".to_owned()] {
+    for text in [good.replace("\"version\":1", "\"version\":2"), "{".to_owned()] {
         fs::write(&path, text).unwrap();
         let refused = place.store().snapshot(&deploy(1)).await;
         assert!(matches!(refused, Err(StoreError::Damaged(_))), "{refused:?}");
