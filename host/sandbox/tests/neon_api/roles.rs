@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::common::Test;
+use super::common::{Project, Test};
 
 #[tokio::test]
 async fn n07_passwords_come_from_four_places_only() {
@@ -35,9 +35,11 @@ async fn n07_passwords_come_from_four_places_only() {
 #[tokio::test]
 async fn n07_passwords_that_are_not_stored_cannot_be_revealed() {
     let test = Test::start().await;
-    let project = test.project(json!({"store_passwords": false})).await;
+    let project = Project::of(&test.new_project(json!({"store_passwords": false})).await);
     let role = format!("{}/roles/neondb_owner", project.branch);
     let text = "storing passwords is disabled";
+    test.get(&format!("{role}/reveal_password")).await.refused(412, "", text);
+    test.finish(&project.id).await;
     test.get(&format!("{role}/reveal_password")).await.refused(412, "", text);
     let uri = "connection_uri?database_name=neondb&role_name=neondb_owner";
     test.get(&format!("{}/{uri}", project.path)).await.refused(412, "", text);
