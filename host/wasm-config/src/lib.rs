@@ -50,7 +50,7 @@ pub fn engine_config() -> Config {
         .cranelift_wasmtime_debug_checks(false)
         .compiler_inlining(Inlining::No)
         .debug_info(false)
-        .native_unwind_info(true)
+        .native_unwind_info(false)
         .generate_address_map(false)
         .consume_fuel(false)
         .epoch_interruption(true)
