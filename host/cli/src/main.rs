@@ -1,2 +1,65 @@
-//! Placeholder.
-fn main() {}
+//! `ss`: deploys a system through sandboxed provisioners.
+//!
+//! This room wires the others together and talks; it decides nothing about plans and rights.
+
+mod args;
+mod catalog;
+mod clock;
+mod commands;
+mod context;
+mod error;
+mod exit;
+mod local_cloud;
+mod plugins;
+mod prepare;
+mod project;
+mod render;
+mod signals;
+mod wire;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::Parser;
+use ss_engine::Failure;
+
+use args::{Cli, Command};
+use context::Context;
+use error::CommandError;
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let context = Context::new(&cli);
+    match run(&context, &cli.command) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            error.print(context.json);
+            error.exit.into()
+        }
+    }
+}
+
+fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
+    match command {
+        Command::Init(args) => commands::init::run(context, args),
+        Command::Validate(args) => commands::validate::run(context, args),
+        Command::Plan(args) => block_on(commands::plan::run(context, args)),
+        Command::Deploy(args) => block_on(commands::deploy::run(context, args)),
+        Command::Inspect(args) => block_on(commands::inspect::run(context, args)),
+        Command::Drift(args) => block_on(commands::drift::run(context, args)),
+        Command::Destroy(args) => block_on(commands::destroy::run(context, args)),
+        Command::Vault(command) => commands::vault::run(context, command),
+        Command::Sandbox(command) => commands::sandbox::run(context, command),
+        Command::Explain { code } => commands::explain::run(context, code.as_deref()),
+    }
+}
+
+/// One thread: a deploy waits for vendors, it does not compute.
+fn block_on(work: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("SS0002", format!("the runtime cannot be started: {error}")))?;
+    runtime.block_on(work)
+}

@@ -1,11 +1,12 @@
 //! Which token goes with a request, and the check that it works before anything is made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ss_core::ident::ServiceId;
-use ss_core::plan::Plan;
+use ss_core::plan::{Plan, Step};
 use ss_core::record::RequestLine;
 use ss_core::redact::Secret;
+use ss_core::state::State;
 use ss_gate::manifest::{Auth, Connection, Manifest, Operation};
 use ss_ports::{HttpRequest, RetryRules};
 
@@ -41,7 +42,7 @@ async fn token(
         return Ok(token);
     }
     let mut failure = Failure::new(
-        "SS0201",
+        "SS0511",
         format!("`{service}` needs the credential `{name}`, and there is none"),
     );
     if let Some(credential) = variable {
@@ -71,30 +72,48 @@ fn header(auth: &Auth, token: &Secret) -> Secret {
 
 /// Makes sure that every credential the plan needs is there and is accepted, before the first change. Each
 /// credential is tried once, by the read that its manifest names.
-pub(crate) async fn check_credentials(run: &Run, plan: &Plan) -> Result<(), Failure> {
-    let mut tried: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for step in plan.steps.iter().filter(|step| step.action.changes()) {
-        let Ok(provisioner) = run.ports.provisioners.for_target(&step.kind) else { continue };
-        let manifest = provisioner.plugin().manifest.clone();
-        for credential in &manifest.credentials {
-            let used = manifest.connections.iter().any(|connection| {
-                connection.auth.as_ref().is_some_and(|auth| auth.bearer == credential.name)
-            });
-            if !used {
-                continue;
-            }
-            let token = token(run, &step.service, &manifest, &credential.name).await?;
-            // The same token of the same credential is tried once, however many services use it.
-            let digest = ss_core::value::keyed_digest(step.kind.as_bytes(), token.expose());
-            if !tried.entry(credential.name.clone()).or_default().insert(digest) {
-                continue;
-            }
-            if let Some((connection, operation)) =
-                credential.verify.as_deref().and_then(|name| manifest.operation(name))
-            {
-                verify(run, &step.service, &manifest, connection, operation, &credential.name)
-                    .await?;
-            }
+pub(crate) async fn check_credentials(
+    run: &Run,
+    plan: &Plan,
+    state: &State,
+) -> Result<(), Failure> {
+    let mut tried = BTreeSet::new();
+    // A conditional step may need its credential too, and half-way is a bad place to find out.
+    for step in plan.steps.iter().filter(|step| step.action.changes() || step.if_inputs_change) {
+        for kind in kinds(step, state) {
+            let Ok(provisioner) = run.ports.provisioners.for_target(kind) else { continue };
+            check_plugin(run, &step.service, &provisioner.plugin().manifest, &mut tried).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The target types whose plugins a step calls: to replace one type by another takes both.
+fn kinds<'s>(step: &'s Step, state: &'s State) -> BTreeSet<&'s str> {
+    let recorded = state.services.get(&step.service).map(|record| record.provider.as_str());
+    recorded.into_iter().chain([step.kind.as_str()]).collect()
+}
+
+async fn check_plugin(
+    run: &Run,
+    service: &ServiceId,
+    manifest: &Manifest,
+    tried: &mut BTreeSet<(String, String)>,
+) -> Result<(), Failure> {
+    for credential in &manifest.credentials {
+        let auths = manifest.connections.iter().filter_map(|connection| connection.auth.as_ref());
+        if !auths.into_iter().any(|auth| auth.bearer == credential.name) {
+            continue;
+        }
+        let token = token(run, service, manifest, &credential.name).await?;
+        // The same token of the same credential is tried once, however many services use it.
+        let digest = ss_core::value::keyed_digest(manifest.name.as_bytes(), token.expose());
+        if !tried.insert((credential.name.clone(), digest)) {
+            continue;
+        }
+        let verify_by = credential.verify.as_deref().and_then(|name| manifest.operation(name));
+        if let Some((connection, operation)) = verify_by {
+            verify(run, service, manifest, connection, operation, &credential.name).await?;
         }
     }
     Ok(())
@@ -144,7 +163,7 @@ async fn verify(
     match exchange.result {
         Ok(reply) if reply.status == 401 || reply.status == 403 => {
             let mut failure = Failure::new(
-                "SS0202",
+                "SS0512",
                 format!(
                     "the credential `{credential}` was refused ({} answered {})",
                     connection.name, reply.status
@@ -161,7 +180,7 @@ async fn verify(
         }
         Ok(_) => Ok(()),
         Err(error) => {
-            Err(Failure::new("SS0203", format!("`{}` cannot be reached: {error}", connection.name))
+            Err(Failure::new("SS0513", format!("`{}` cannot be reached: {error}", connection.name))
                 .hint("nothing was changed; try again when it can be reached"))
         }
     }
@@ -169,6 +188,8 @@ async fn verify(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]

@@ -84,6 +84,18 @@ pub struct Usage {
     pub creates: u32,
 }
 
+impl Usage {
+    /// The usage after one more request of this operation.
+    #[must_use]
+    pub fn and(self, operation: &Operation) -> Self {
+        Self {
+            requests: self.requests + 1,
+            writes: self.writes + u32::from(!operation.route.is_read()),
+            creates: self.creates + u32::from(!operation.owns.is_empty()),
+        }
+    }
+}
+
 /// Everything the decision looks at besides the call.
 pub struct Context<'m, 'a> {
     /// The plugin's manifest, checked.
@@ -465,14 +477,7 @@ impl Checks<'_, '_, '_> {
     }
 
     fn budget(&self) -> Result<Usage, Denial> {
-        let write = u32::from(!self.operation.route.is_read());
-        let create = u32::from(!self.operation.owns.is_empty());
-        let used = self.context.usage;
-        let after = Usage {
-            requests: used.requests + 1,
-            writes: used.writes + write,
-            creates: used.creates + create,
-        };
+        let after = self.context.usage.and(self.operation);
         let limit = self.context.budget;
         if after.requests > limit.requests
             || after.writes > limit.writes

@@ -8,7 +8,9 @@ pub mod decide;
 pub mod manifest;
 pub mod owned;
 pub mod pointer;
+mod rights;
 pub mod route;
 pub mod secrets;
 
+pub use rights::rights;
 pub use check::{ManifestError, TIMEOUT_MS_MAX};

@@ -1,0 +1,228 @@
+//! The command line, as data.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Deploys a system: what it is stands in `starsystem.yaml`, where it runs in `starsystem.<env>.yaml`.
+#[derive(Debug, Parser)]
+#[command(name = "ss", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Work in this directory
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print no progress
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Print no colours (also: NO_COLOR)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a new starsystem.yaml and an overlay
+    Init(Init),
+    /// Check the configuration
+    Validate(Environment),
+    /// Show what a deploy would do
+    Plan(Plan),
+    /// Make it so
+    Deploy(Deploy),
+    /// Show what a deploy did, and what there is
+    Inspect(Inspect),
+    /// Compare what is recorded with what is there
+    Drift(Environment),
+    /// Remove everything from an environment
+    Destroy(Destroy),
+    /// Keep credentials, encrypted
+    #[command(subcommand)]
+    Vault(Vault),
+    /// A local Neon and Fly on this machine
+    #[command(subcommand)]
+    Sandbox(Sandbox),
+    /// Explain an error code
+    Explain {
+        /// The code, e.g. SS0101; without it, all codes are listed
+        code: Option<String>,
+    },
+}
+
+/// `--env`.
+#[derive(Debug, Clone, Args)]
+pub struct Environment {
+    /// The environment: `prod` for starsystem.prod.yaml
+    #[arg(long, value_name = "ENV")]
+    pub env: Option<String>,
+}
+
+/// `ss init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The system's name; the directory's name when absent
+    pub name: Option<String>,
+    /// The environment to write an overlay for
+    #[arg(long, value_name = "ENV", default_value = "prod")]
+    pub env: String,
+}
+
+/// What plan and deploy share.
+#[derive(Debug, Clone, Args)]
+pub struct Scope {
+    /// The environment
+    #[command(flatten)]
+    pub environment: Environment,
+    /// Only this service, and what it stands on
+    #[arg(long, value_name = "ID")]
+    pub service: Vec<String>,
+    /// Read the real resources first
+    #[arg(long)]
+    pub refresh: bool,
+    /// Allow a data-bearing service to be replaced, which loses its data
+    #[arg(long, value_name = "SERVICE")]
+    pub allow_replace: Vec<String>,
+    /// Allow a data-bearing service that is no longer configured to be destroyed
+    #[arg(long, value_name = "SERVICE")]
+    pub allow_destroy: Vec<String>,
+    /// Grant a plugin that is used for the first time what it asks for
+    #[arg(long, value_name = "NAME@DIGEST")]
+    pub grant: Vec<String>,
+}
+
+/// `ss plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// What and where
+    #[command(flatten)]
+    pub scope: Scope,
+    /// Save the plan to a file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `ss deploy`.
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// What and where
+    #[command(flatten)]
+    pub scope: Scope,
+    /// A saved plan: exactly this is done, or nothing
+    pub plan: Option<PathBuf>,
+    /// Show the plan and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Leave out services whose target type no provisioner offers
+    #[arg(long)]
+    pub allow_skip: bool,
+    /// How many services at once
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub parallelism: usize,
+}
+
+/// `ss inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The deploy's id, or its first four characters or more; the latest when absent
+    pub id: Option<String>,
+    /// The environment
+    #[command(flatten)]
+    pub environment: Environment,
+    /// List all deploys
+    #[arg(long)]
+    pub list: bool,
+    /// Show what there is
+    #[arg(long)]
+    pub state: bool,
+    /// Show every request
+    #[arg(long)]
+    pub requests: bool,
+}
+
+/// `ss destroy`.
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// The environment
+    #[command(flatten)]
+    pub environment: Environment,
+    /// Only this service, and what stands on it
+    #[arg(long, value_name = "ID")]
+    pub service: Vec<String>,
+    /// The environment's name, instead of typing it when asked
+    #[arg(long, value_name = "ENV")]
+    pub yes: Option<String>,
+}
+
+/// `ss vault`.
+#[derive(Debug, Subcommand)]
+pub enum Vault {
+    /// Store a credential
+    Set {
+        /// `neon.api_token`, or `app-db.DATABASE_URL` for a service's
+        key: String,
+        /// The value; asked for, or read from standard input, when absent
+        value: Option<String>,
+        /// The environment, for a service's credential
+        #[command(flatten)]
+        environment: Environment,
+    },
+    /// Print a credential
+    Get {
+        /// Its name
+        key: String,
+        /// The environment, for a service's credential
+        #[command(flatten)]
+        environment: Environment,
+    },
+    /// List names, never values
+    List {
+        /// The environment
+        #[command(flatten)]
+        environment: Environment,
+    },
+    /// Remove a credential
+    Rm {
+        /// Its name
+        key: String,
+        /// The environment, for a service's credential
+        #[command(flatten)]
+        environment: Environment,
+    },
+}
+
+/// `ss sandbox`.
+#[derive(Debug, Subcommand)]
+pub enum Sandbox {
+    /// Start it in the background
+    Start(SandboxPlace),
+    /// Run it in the foreground
+    Serve(SandboxPlace),
+    /// Stop it and everything it runs
+    Stop(SandboxPlace),
+    /// Show what it runs
+    Status(SandboxPlace),
+    /// Show its log
+    Logs(SandboxPlace),
+    /// Stop it and forget everything in it
+    Reset(SandboxPlace),
+}
+
+/// Which sandbox.
+#[derive(Debug, Clone, Args)]
+pub struct SandboxPlace {
+    /// The port on 127.0.0.1
+    #[arg(long, default_value_t = 4400)]
+    pub port: u16,
+    /// What to run for an image; sandbox.yaml in the directory when absent
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}

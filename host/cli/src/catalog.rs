@@ -1,0 +1,99 @@
+//! The provisioners of a project: those that are part of the binary, and those that its files name.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use ss_core::check::TargetType;
+use ss_core::config::Config;
+use ss_core::diag::did_you_mean;
+use ss_core::schema::immutable_paths;
+use ss_engine::Failure;
+use ss_gate::manifest::{Connection, Credential};
+use ss_ports::{Plugin, Provisioner, Provisioners, UnknownTarget};
+
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::plugins;
+
+/// Provisioners by target type. Nothing is loaded before its first call.
+pub struct Catalog {
+    by_target: BTreeMap<String, Arc<dyn Provisioner>>,
+    plugins: Vec<Arc<dyn Provisioner>>,
+}
+
+impl Catalog {
+    /// The first-party provisioners alone.
+    pub fn first_party() -> Self {
+        let mut catalog = Self { by_target: BTreeMap::new(), plugins: Vec::new() };
+        for provisioner in ss_wasm::first_party() {
+            catalog.add(Arc::new(provisioner));
+        }
+        catalog
+    }
+
+    /// The first-party provisioners and the ones that the configuration names, which come first.
+    pub fn of_project(
+        context: &Context,
+        directory: &Path,
+        config: Option<&Config>,
+        grants: &[String],
+    ) -> Result<Self, CommandError> {
+        let mut catalog = Self::first_party();
+        if let Some(config) = config.filter(|config| !config.plugins.is_empty()) {
+            for provisioner in plugins::load(context, directory, config, grants)? {
+                catalog.add(Arc::new(provisioner));
+            }
+        }
+        Ok(catalog)
+    }
+
+    fn add(&mut self, provisioner: Arc<dyn Provisioner>) {
+        let name = provisioner.plugin().pin.name.clone();
+        // A plugin that the project names takes the place of a first-party one of the same name, whole.
+        self.plugins.retain(|known| known.plugin().pin.name != name);
+        self.by_target.retain(|_, known| known.plugin().pin.name != name);
+        for target in &provisioner.plugin().manifest.targets {
+            self.by_target.insert(target.kind.clone(), provisioner.clone());
+        }
+        self.plugins.push(provisioner);
+    }
+
+    /// What the configuration is checked against.
+    pub fn types(&self) -> BTreeMap<String, TargetType> {
+        let entry = |(kind, provisioner): (&String, &Arc<dyn Provisioner>)| {
+            let Plugin { pin, manifest } = provisioner.plugin();
+            let schema = manifest.targets.iter().find(|target| target.kind == *kind)?.schema.clone();
+            let facts = manifest.facts(kind, pin, immutable_paths(&schema))?;
+            Some((kind.clone(), TargetType { facts: Arc::new(facts), schema }))
+        };
+        self.by_target.iter().filter_map(entry).collect()
+    }
+
+    /// All connections of all plugins.
+    pub fn connections(&self) -> impl Iterator<Item = &Connection> {
+        self.plugins.iter().flat_map(|provisioner| &provisioner.plugin().manifest.connections)
+    }
+
+    /// All credentials of all plugins.
+    pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        self.plugins.iter().flat_map(|provisioner| &provisioner.plugin().manifest.credentials)
+    }
+
+    /// A connection by its name, or why there is none.
+    pub fn connection(&self, name: &str) -> Result<&Connection, Failure> {
+        self.connections().find(|connection| connection.name == name).ok_or_else(|| {
+            let failure = Failure::new("SS0602", format!("the overlay overrides the connection `{name}`, and no provisioner has it"));
+            match did_you_mean(name, self.connections().map(|connection| connection.name.as_str())) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            }
+        })
+    }
+}
+
+impl Provisioners for Catalog {
+    fn for_target(&self, kind: &str) -> Result<Arc<dyn Provisioner>, UnknownTarget> {
+        self.by_target.get(kind).cloned().ok_or_else(|| UnknownTarget(kind.to_owned()))
+    }
+}

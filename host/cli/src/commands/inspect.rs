@@ -1,0 +1,96 @@
+//! `ss inspect`: receipts, and what there is.
+
+use ss_core::record::Receipt;
+use ss_core::state::State;
+use ss_engine::Failure;
+use serde_json::json;
+
+use crate::args;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::project::Project;
+use crate::render::inspect as render;
+use crate::wire;
+
+/// The shortest prefix of an id that is looked for.
+const PREFIX_MIN: usize = 4;
+
+/// Shows a receipt, or all.
+pub async fn run(context: &Context, args: &args::Inspect) -> Result<Exit, CommandError> {
+    let project = Project::open(context, args.environment.env.as_deref())?;
+    let config = project.config()?;
+    let (store, _) = wire::store_and_vault(context, &config, project.env(), Some(project.overlay_path()))?;
+    let receipts = store.receipts().await?;
+    for damaged in &receipts.damaged {
+        eprintln!("warning: a receipt is left out: {}", ss_core::text::printable(damaged, 400));
+    }
+    let receipts = receipts.found;
+    if args.list {
+        list(context, &receipts);
+        return Ok(Exit::Ok);
+    }
+    let receipt = choose(&receipts, args.id.as_deref(), project.env().as_str())?;
+    let state = match &args.id {
+        // What there was after that deploy; a deploy without a snapshot left what there is.
+        Some(_) => store.snapshot(&receipt.header.id).await?.map(|snapshot| snapshot.state),
+        None => None,
+    };
+    let state = match state {
+        Some(state) => state,
+        None => store.load().await?.map_or_else(|| State::empty(""), |stored| stored.state),
+    };
+    if context.json {
+        println!("{}", render::json_full(receipt, &state));
+        return Ok(Exit::Ok);
+    }
+    print!("{}", render::text(receipt, context.style));
+    if args.state {
+        print!("{}", render::state_text(&state));
+    }
+    if args.requests {
+        print!("{}", render::requests_text(receipt));
+    }
+    Ok(Exit::Ok)
+}
+
+fn list(context: &Context, receipts: &[Receipt]) {
+    if context.json {
+        let deploys: Vec<_> = receipts
+            .iter()
+            .map(|receipt| {
+                let mut value = render::json(receipt, "deploy");
+                let services: Vec<&str> = receipt.services.iter().map(|service| service.service.as_str()).collect();
+                value["services"] = json!(services);
+                value
+            })
+            .collect();
+        println!("{}", json!({"version": 1, "kind": "list", "deploys": deploys}));
+    } else if receipts.is_empty() {
+        println!("No deploys yet.");
+    } else {
+        print!("{}", render::list_text(receipts, context.style));
+    }
+}
+
+fn choose<'r>(receipts: &'r [Receipt], id: Option<&str>, env: &str) -> Result<&'r Receipt, CommandError> {
+    let Some(prefix) = id else {
+        return receipts.first().ok_or_else(|| {
+            Failure::new("SS0407", format!("there are no deploys of `{env}` here")).hint(format!("`ss deploy --env={env}` makes one")).into()
+        });
+    };
+    if prefix.len() < PREFIX_MIN {
+        return Err(CommandError::usage(format!("give at least {PREFIX_MIN} characters of the id")));
+    }
+    let found: Vec<&Receipt> = receipts.iter().filter(|receipt| receipt.header.id.as_str().starts_with(prefix)).collect();
+    match found[..] {
+        [receipt] => Ok(receipt),
+        [] => Err(Failure::new("SS0407", format!("no deploy of `{env}` begins with `{prefix}`"))
+            .hint(format!("`ss inspect --list --env={env}` lists them"))
+            .into()),
+        _ => {
+            let ids: Vec<&str> = found.iter().map(|receipt| receipt.header.id.as_str()).collect();
+            Err(Failure::new("SS0407", format!("`{prefix}` begins more than one id: {}", ids.join(", "))).into())
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! One file a command: arguments in, output and an exit code out.
+
+pub mod deploy;
+pub mod destroy;
+pub mod drift;
+pub mod explain;
+pub mod init;
+pub mod inspect;
+pub mod plan;
+pub mod sandbox;
+pub mod validate;
+pub mod vault;

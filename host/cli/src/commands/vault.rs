@@ -1,0 +1,145 @@
+//! `ss vault`: credentials in, out, listed and removed.
+
+use std::io::{IsTerminal, Read, Write};
+
+use serde_json::json;
+use ss_core::ident::ServiceId;
+use ss_core::redact::Secret;
+use ss_engine::Failure;
+use ss_vault::{AgeVault, Key, VaultHome};
+
+use crate::args::{Environment, Vault};
+use crate::catalog::Catalog;
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::project::Project;
+
+const VALUE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Does what is asked of the vault.
+pub fn run(context: &Context, command: &Vault) -> Result<Exit, CommandError> {
+    match command {
+        Vault::Set { key, value, environment } => set(context, key, value.as_deref(), environment),
+        Vault::Get { key, environment } => get(context, key, environment),
+        Vault::List { environment } => list(context, environment),
+        Vault::Rm { key, environment } => remove(context, key, environment),
+    }
+}
+
+/// The vault, and what of it belongs to the project that `ss` stands in, when it stands in one.
+struct Opened {
+    home: VaultHome,
+    system: Option<AgeVault>,
+    services: Vec<ServiceId>,
+}
+
+fn open(context: &Context, environment: &Environment) -> Result<Opened, CommandError> {
+    let home = context.vault()?;
+    // Provider tokens belong to the user: outside of a project, or with a broken one, they are still there.
+    let project = match Project::open(context, environment.env.as_deref()) {
+        Ok(project) => project,
+        Err(error) if environment.env.is_some() => return Err(error),
+        Err(_) => return Ok(Opened { home, system: None, services: Vec::new() }),
+    };
+    match project.config() {
+        Ok(config) => {
+            let system = home.system(&config.system, project.env());
+            Ok(Opened { home, system: Some(system), services: config.services.into_keys().collect() })
+        }
+        Err(error) if environment.env.is_some() => Err(error),
+        Err(_) => Ok(Opened { home, system: None, services: Vec::new() }),
+    }
+}
+
+fn key(opened: &Opened, text: &str) -> Result<Key, CommandError> {
+    let catalog = Catalog::first_party();
+    let tokens: Vec<&str> = catalog.credentials().map(|credential| credential.name.as_str()).collect();
+    Key::parse(text, &tokens, &opened.services).map_err(|error| CommandError::usage(error.to_string()))
+}
+
+fn system(opened: &Opened) -> &AgeVault {
+    opened.system.as_ref().expect("a service's key is only found within a system")
+}
+
+fn set(context: &Context, text: &str, value: Option<&str>, environment: &Environment) -> Result<Exit, CommandError> {
+    let opened = open(context, environment)?;
+    let key = key(&opened, text)?;
+    let value = match value {
+        Some(value) => Secret::from(value),
+        None => ask(text)?,
+    };
+    if value.expose().is_empty() {
+        return Err(CommandError::usage("the value is empty; nothing was stored"));
+    }
+    match &key {
+        Key::Token(name) => opened.home.set_token(name, value)?,
+        Key::Credential { service, name } => system(&opened).set_credential(service, name, value)?,
+    }
+    if !context.quiet {
+        eprintln!("{} {key} stored", context.style.green("✓"));
+    }
+    Ok(Exit::Ok)
+}
+
+fn ask(name: &str) -> Result<Secret, CommandError> {
+    let failed = |error: std::io::Error| CommandError::from(Failure::new("SS0503", format!("the value cannot be read: {error}")));
+    if std::io::stdin().is_terminal() {
+        return rpassword::prompt_password(format!("{name}: ")).map(Secret::new).map_err(failed);
+    }
+    let mut text = String::new();
+    std::io::stdin().take(VALUE_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    let trimmed = text.trim_end_matches(['\n', '\r']).len();
+    text.truncate(trimmed);
+    Ok(Secret::new(text))
+}
+
+fn get(context: &Context, text: &str, environment: &Environment) -> Result<Exit, CommandError> {
+    let opened = open(context, environment)?;
+    let value = match key(&opened, text)? {
+        Key::Token(name) => opened.home.token(&name)?,
+        Key::Credential { service, name } => system(&opened).credential(&service, &name)?,
+    };
+    let Some(value) = value else {
+        return Err(Failure::new("SS0504", format!("the vault holds no `{text}`")).hint("`ss vault list` lists the names").into());
+    };
+    if context.json {
+        println!("{}", json!({"version": 1, "kind": "vault", "key": text, "value": value.expose()}));
+        return Ok(Exit::Ok);
+    }
+    let end = if std::io::stdout().is_terminal() { "\n" } else { "" };
+    let mut out = std::io::stdout();
+    write!(out, "{}{end}", value.expose())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::new("SS0503", format!("the value cannot be written: {error}")))?;
+    Ok(Exit::Ok)
+}
+
+fn list(context: &Context, environment: &Environment) -> Result<Exit, CommandError> {
+    let opened = open(context, environment)?;
+    let mut names = opened.home.token_names()?;
+    if let Some(system) = &opened.system {
+        names.extend(system.credential_names()?.iter().map(ToString::to_string));
+    }
+    if context.json {
+        println!("{}", json!({"version": 1, "kind": "vault", "keys": names}));
+    } else {
+        names.iter().for_each(|name| println!("{name}"));
+    }
+    Ok(Exit::Ok)
+}
+
+fn remove(context: &Context, text: &str, environment: &Environment) -> Result<Exit, CommandError> {
+    let opened = open(context, environment)?;
+    let removed = match key(&opened, text)? {
+        Key::Token(name) => opened.home.remove_token(&name)?,
+        Key::Credential { service, name } => system(&opened).remove_credential(&service, &name)?,
+    };
+    if !removed {
+        return Err(Failure::new("SS0504", format!("the vault holds no `{text}`")).into());
+    }
+    if !context.quiet {
+        eprintln!("{} {text} removed", context.style.green("✓"));
+    }
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,95 @@
+//! Plugins that a project names: found, pinned and granted before anything of them is used.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use ss_core::config::Config;
+use ss_core::text::printable;
+use ss_engine::Failure;
+use ss_gate::rights;
+use ss_ports::Provisioner;
+use ss_registry::{Candidate, Consent, Decision, Lock, Question, resolve};
+use ss_wasm::WasmProvisioner;
+
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit::Exit;
+
+const LOCK_FILE: &str = "starsystem.lock";
+
+/// Loads what the configuration names. A plugin that asks for more than the lock grants is loaded only after the
+/// user's word.
+pub fn load(
+    context: &Context,
+    directory: &Path,
+    config: &Config,
+    grants: &[String],
+) -> Result<Vec<WasmProvisioner>, CommandError> {
+    let consents: Result<Vec<Consent>, CommandError> = grants
+        .iter()
+        .map(|text| text.parse().map_err(|error| CommandError::usage(format!("`--grant={text}`: {error}"))))
+        .collect();
+    let consents = consents?;
+    let path = directory.join(LOCK_FILE);
+    let mut lock = Lock::load(&path).map_err(|error| Failure::new("SS0611", error.to_string()))?;
+    let before = lock.clone();
+    let cache = context.home()?.join("plugins");
+    let mut loaded = Vec::new();
+    for (name, reference) in &config.plugins {
+        let reference = reference.value.as_str();
+        let unusable = |message: String| CommandError::new(Exit::Invalid, Failure::new("SS0612", message));
+        let component = resolve(reference, directory)
+            .and_then(|found| found.read())
+            .map_err(|error| unusable(error.to_string()))?;
+        let provisioner = ss_wasm::load(component.bytes, name.as_str(), Some(&cache))
+            .map_err(|error| unusable(error.to_string()))?;
+        let plugin = provisioner.plugin();
+        if plugin.pin.name != *name {
+            return Err(unusable(format!("`{reference}` calls itself `{}`, and the project calls it `{name}`", plugin.pin.name)));
+        }
+        let candidate = Candidate {
+            name: name.clone(),
+            reference: reference.to_owned(),
+            digest: plugin.pin.digest.clone(),
+            version: plugin.pin.version.clone(),
+            wants: rights(&plugin.manifest).into_iter().collect(),
+        };
+        match lock.decide(&candidate, &consents) {
+            Decision::Granted => {}
+            Decision::Record => lock.put(candidate.granted()),
+            Decision::Ask(question) => {
+                ask(&candidate, &question)?;
+                lock.put(candidate.granted());
+            }
+        }
+        loaded.push(provisioner);
+    }
+    if lock != before {
+        lock.save(&path).map_err(|error| Failure::new("SS0611", error.to_string()))?;
+    }
+    Ok(loaded)
+}
+
+fn ask(candidate: &Candidate, question: &Question) -> Result<(), CommandError> {
+    let name = &candidate.name;
+    eprintln!("The plugin `{name}` {} ({}) may:", printable(&candidate.version, 40), candidate.digest);
+    for line in question.adds.lines() {
+        eprintln!("  + {}", printable(line, 300));
+    }
+    for line in question.drops.lines() {
+        eprintln!("  - {}", printable(line, 300));
+    }
+    let refused = |message: String| CommandError::new(Exit::Refused, Failure::new("SS0613", message));
+    if !std::io::stdin().is_terminal() {
+        return Err(refused(format!("the plugin `{name}` has not been granted this; grant it with `--grant={}`", question.consent)));
+    }
+    eprint!("Grant it? [y/N] ");
+    // A prompt that cannot be flushed is answered all the same.
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(refused(format!("the plugin `{name}` was not granted; nothing was done")))
+}

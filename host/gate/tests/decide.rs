@@ -1,0 +1,330 @@
+//! The gate's decision, rule by rule, and against a naive oracle.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use serde_json::json;
+use ss_core::state::Owned;
+use ss_gate::call::{Call, Fill, Param};
+use ss_gate::decide::{Budget, Context, Denial, Grant, Origin, Phase, Rule, Usage, decide};
+use ss_gate::manifest::{ChangePhase, Manifest};
+use ss_gate::owned::learn;
+
+fn manifest() -> Manifest {
+    let text = json!({
+        "manifest": 1, "name": "things", "version": "0.1.0", "description": "Things.",
+        "targets": [{"type": "thing", "description": "A thing.", "schema": {"type": "object"}, "creates": "thing"}],
+        "credentials": [{"name": "things.token", "description": "A token.", "verify": "whoAmI"}],
+        "connections": [
+            {"name": "things", "base_url": "https://api.example.com/v1", "auth": {"bearer": "things.token"}, "operations": [
+                {"name": "whoAmI", "route": "GET /me"},
+                {"name": "listThings", "route": "GET /things", "query": ["q"],
+                 "adopts": [{"param": "thing", "id": "/*/id", "mark": "/*/mark"}]},
+                {"name": "getPassword", "route": "GET /things/{thing}/password", "secrets": ["/password"]},
+                {"name": "createThing", "route": "POST /things", "in": ["create"], "owns": {"thing": "/id"}, "fills": ["/env/*"]},
+                {"name": "nameThing", "route": "POST /named", "in": ["create"], "owns": {"thing": "request:/name"}},
+                {"name": "changeThing", "route": "PATCH /things/{thing}", "in": ["create", "update"],
+                 "request_headers": {"nonce": "x-nonce"}},
+                {"name": "deleteThing", "route": "DELETE /things/{thing}", "in": ["destroy"], "destroys": true}
+            ]},
+            {"name": "front", "base_url": "https://{thing}.example.dev", "operations": [{"name": "probe", "route": "GET /{a}"}]}
+        ]
+    });
+    Manifest::parse(&text.to_string()).expect("a good manifest")
+}
+
+struct Case {
+    phase: Phase,
+    approved: BTreeSet<String>,
+    grant: Grant,
+    owned: Owned,
+    secrets: Vec<Origin>,
+    usage: Usage,
+}
+
+impl Case {
+    fn new(phase: Phase) -> Self {
+        let names = ["createThing", "nameThing", "changeThing", "deleteThing"];
+        let ids = BTreeMap::from([("thing".to_owned(), BTreeSet::from(["mine".to_owned()]))]);
+        Self {
+            phase,
+            approved: names.iter().map(|name| (*name).to_owned()).collect(),
+            grant: Grant::Manifest,
+            owned: BTreeMap::from([("things".to_owned(), ids)]),
+            secrets: vec![Origin::Input, Origin::Captured],
+            usage: Usage::default(),
+        }
+    }
+
+    fn ask(&self, call: &Call) -> Result<String, Denial> {
+        let manifest = manifest();
+        let context = Context {
+            manifest: &manifest,
+            phase: self.phase,
+            approved: &self.approved,
+            grant: &self.grant,
+            owned: &self.owned,
+            secrets: &self.secrets,
+            budget: &Budget { requests: 10, writes: 5, creates: 2, body_bytes: 1000 },
+            usage: &self.usage,
+        };
+        decide(&context, call).map(|permit| {
+            format!(
+                "{} {}",
+                permit.operation.route.method(),
+                permit.url(&permit.connection.base_url)
+            )
+        })
+    }
+
+    fn rule(&self, call: &Call) -> Option<Rule> {
+        self.ask(call).err().map(|denial| denial.rule)
+    }
+}
+
+fn call(operation: &str, params: &[(&str, &str)]) -> Call {
+    let params = params
+        .iter()
+        .map(|(name, value)| Param { name: (*name).to_owned(), value: (*value).to_owned() });
+    Call { operation: operation.to_owned(), params: params.collect(), body: None, fill: Vec::new() }
+}
+
+const CREATE: Phase = Phase::Change(ChangePhase::Create);
+const UPDATE: Phase = Phase::Change(ChangePhase::Update);
+const DESTROY: Phase = Phase::Change(ChangePhase::Destroy);
+
+#[test]
+fn a_read_goes_out_in_every_phase_but_the_manifests() {
+    for phase in [Phase::Read, CREATE, UPDATE, DESTROY] {
+        let url = Case::new(phase).ask(&call("listThings", &[("q", "a b&c=d")])).unwrap();
+        assert_eq!(url, "GET https://api.example.com/v1/things?q=a%20b%26c%3Dd");
+    }
+    assert_eq!(Case::new(Phase::Manifest).rule(&call("listThings", &[])), Some(Rule::Phase));
+}
+
+#[test]
+fn no_write_leaves_while_reading() {
+    for operation in ["createThing", "nameThing", "changeThing", "deleteThing"] {
+        assert_eq!(
+            Case::new(Phase::Read).rule(&call(operation, &[("thing", "mine")])),
+            Some(Rule::Phase),
+            "{operation}"
+        );
+    }
+}
+
+#[test]
+fn a_write_needs_its_phase_and_the_plan() {
+    assert_eq!(Case::new(UPDATE).rule(&call("createThing", &[])), Some(Rule::Phase));
+    assert_eq!(
+        Case::new(CREATE).rule(&call("deleteThing", &[("thing", "mine")])),
+        Some(Rule::Phase)
+    );
+    let mut case = Case::new(CREATE);
+    assert!(case.ask(&call("createThing", &[])).is_ok());
+    case.approved.clear();
+    assert_eq!(case.rule(&call("createThing", &[])), Some(Rule::Plan));
+}
+
+#[test]
+fn a_grant_narrows_the_manifest() {
+    let mut case = Case::new(CREATE);
+    case.grant = Grant::Operations(BTreeSet::from(["listThings".to_owned()]));
+    assert!(case.ask(&call("listThings", &[])).is_ok());
+    assert_eq!(case.rule(&call("createThing", &[])), Some(Rule::Grant));
+}
+
+#[test]
+fn writes_and_secrets_only_on_own_ids() {
+    let case = Case::new(UPDATE);
+    assert!(case.ask(&call("changeThing", &[("thing", "mine")])).is_ok());
+    assert_eq!(case.rule(&call("changeThing", &[("thing", "yours")])), Some(Rule::Ownership));
+    assert_eq!(
+        Case::new(DESTROY).rule(&call("deleteThing", &[("thing", "yours")])),
+        Some(Rule::Ownership)
+    );
+    assert!(case.ask(&call("getPassword", &[("thing", "mine")])).is_ok());
+    assert_eq!(case.rule(&call("getPassword", &[("thing", "yours")])), Some(Rule::Ownership));
+    assert!(case.ask(&call("probe", &[("thing", "mine"), ("a", "health")])).is_ok());
+    assert_eq!(
+        case.rule(&call("probe", &[("thing", "attacker"), ("a", "data")])),
+        Some(Rule::Ownership)
+    );
+}
+
+#[test]
+fn parameters_stay_in_their_segment() {
+    let mut case = Case::new(UPDATE);
+    let nasty = ["../x", "a/b", "a%2fb", "%2e%2e", "a?b#c", "http://evil", "a\\b", "ⅰ․․", "a;b"];
+    for value in nasty {
+        case.owned.get_mut("things").unwrap().get_mut("thing").unwrap().insert(value.to_owned());
+        let url = case.ask(&call("changeThing", &[("thing", value)])).unwrap();
+        let rest = url.strip_prefix("PATCH https://api.example.com/v1/things/").unwrap();
+        assert!(
+            rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte)),
+            "{url}"
+        );
+    }
+    for value in ["", ".", "..", "a\0b", "a\nb", &"x".repeat(3000)] {
+        assert_eq!(
+            case.rule(&call("changeThing", &[("thing", value)])),
+            Some(Rule::Parameter),
+            "{value:?}"
+        );
+    }
+    assert_eq!(case.rule(&call("changeThing", &[])), Some(Rule::Parameter));
+    assert_eq!(
+        case.rule(&call("changeThing", &[("thing", "mine"), ("thing", "mine")])),
+        Some(Rule::Parameter)
+    );
+    assert_eq!(
+        case.rule(&call("changeThing", &[("thing", "mine"), ("x", "y")])),
+        Some(Rule::Parameter)
+    );
+    assert_eq!(
+        case.rule(&call("changeThing", &[("thing", "mine"), ("nonce", "é")])),
+        Some(Rule::Parameter)
+    );
+    for host in ["mine.evil", "Mine", "-a", "a-", "a_b", "mine:80", "mine@x"] {
+        assert_eq!(
+            case.rule(&call("probe", &[("thing", host), ("a", "b")])),
+            Some(Rule::Parameter),
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn secrets_go_only_where_they_are_declared_and_given() {
+    let case = Case::new(CREATE);
+    let with = |pointer: &str, value| Call {
+        fill: vec![Fill { pointer: pointer.to_owned(), value }],
+        ..call("createThing", &[])
+    };
+    assert!(case.ask(&with("/env/DATABASE_URL", 0)).is_ok());
+    assert_eq!(case.rule(&with("/env/X", 1)), Some(Rule::Secret), "captured");
+    assert_eq!(case.rule(&with("/env/X", 2)), Some(Rule::Secret), "not there");
+    assert_eq!(case.rule(&with("/name", 0)), Some(Rule::Secret), "not declared");
+    assert_eq!(case.rule(&with("/env/a/b", 0)), Some(Rule::Secret), "too deep");
+    assert_eq!(case.rule(&with("/env/*", 0)), Some(Rule::Secret), "a pattern");
+}
+
+#[test]
+fn bodies_are_json_bounded_and_not_on_reads() {
+    let case = Case::new(CREATE);
+    let with = |operation, body: Vec<u8>| Call { body: Some(body), ..call(operation, &[]) };
+    assert!(case.ask(&with("createThing", b"{}".to_vec())).is_ok());
+    assert_eq!(case.rule(&with("createThing", b"{".to_vec())), Some(Rule::Body));
+    assert_eq!(case.rule(&with("listThings", b"{}".to_vec())), Some(Rule::Body));
+    assert_eq!(case.rule(&with("createThing", vec![b'1'; 1001])), Some(Rule::Budget));
+}
+
+#[test]
+fn budgets_end() {
+    let mut case = Case::new(CREATE);
+    case.usage = Usage { requests: 10, writes: 0, creates: 0 };
+    assert_eq!(case.rule(&call("listThings", &[])), Some(Rule::Budget));
+    case.usage = Usage { requests: 2, writes: 0, creates: 2 };
+    assert_eq!(case.rule(&call("createThing", &[])), Some(Rule::Budget));
+    assert!(case.ask(&call("listThings", &[])).is_ok());
+    case.usage = Usage { requests: 5, writes: 5, creates: 0 };
+    assert_eq!(case.rule(&call("createThing", &[])), Some(Rule::Budget));
+}
+
+#[test]
+fn ids_are_learned_from_answers_requests_and_marks() {
+    let manifest = manifest();
+    let mut owned = Owned::new();
+    let mut learn_from =
+        |operation: &str, call: &Call, request: serde_json::Value, reply: serde_json::Value| {
+            let (connection, operation) = manifest.operation(operation).unwrap();
+            learn(&mut owned, connection, operation, call, Some(&request), &reply, "ss-mark");
+            owned.get("things").and_then(|params| params.get("thing")).cloned().unwrap_or_default()
+        };
+    let none = call("x", &[]);
+    assert_eq!(
+        learn_from("createThing", &none, json!({}), json!({"id": "a"})),
+        BTreeSet::from(["a".to_owned()])
+    );
+    assert!(learn_from("nameThing", &none, json!({"name": "b"}), json!({})).contains("b"));
+    let ids = learn_from(
+        "listThings",
+        &none,
+        json!({}),
+        json!([{"id": "c", "mark": "ss-mark"}, {"id": "d", "mark": "other"}, {"id": "e"}]),
+    );
+    assert!(ids.contains("c") && !ids.contains("d") && !ids.contains("e"));
+}
+
+#[test]
+fn manifests_that_reach_too_far_are_refused() {
+    let good = serde_json::to_value(manifest()).unwrap();
+    let broken = |change: fn(&mut serde_json::Value)| {
+        let mut value = good.clone();
+        change(&mut value);
+        Manifest::parse(&value.to_string()).is_err()
+    };
+    assert!(!broken(|_| {}));
+    assert!(broken(|m| m["connections"][0]["base_url"] = json!("http://api.example.com")));
+    assert!(broken(|m| m["connections"][0]["base_url"] = json!("https://169.254.169.254")));
+    assert!(broken(|m| m["connections"][0]["base_url"] = json!("https://user@api.example.com")));
+    assert!(broken(|m| m["connections"][0]["base_url"] = json!("https://localhost")));
+    assert!(broken(|m| m["connections"][1]["base_url"] = json!("https://{thing}.dev")));
+    assert!(broken(|m| m["connections"][1]["auth"] = json!({"bearer": "things.token"})));
+    assert!(broken(|m| m["connections"][0]["auth"] = json!({"bearer": "other.token"})));
+    assert!(broken(|m| m["connections"][0]["operations"][3]["in"] = json!([])));
+    assert!(broken(|m| m["connections"][0]["operations"][0]["in"] = json!(["create"])));
+    assert!(broken(
+        |m| m["connections"][0]["operations"][5]["request_headers"] = json!({"x": "Authorization"})
+    ));
+    assert!(broken(|m| m["connections"][0]["operations"][5]["request_headers"] =
+        json!({"x": "Proxy-Authorization"})));
+    assert!(broken(|m| m["connections"][0]["operations"][1]["name"] = json!("whoAmI")));
+    assert!(broken(|m| m["credentials"][0]["verify"] = json!("createThing")));
+    assert!(broken(|m| m["manifest"] = json!(2)));
+    assert!(broken(|m| m["unknown"] = json!(1)));
+}
+
+/// The rules again, as plainly as they can be said.
+fn oracle(case: &Case, operation: &str, thing: Option<&str>) -> bool {
+    let read = matches!(operation, "whoAmI" | "listThings" | "getPassword" | "probe");
+    let phase = match operation {
+        "createThing" | "nameThing" => case.phase == CREATE,
+        "changeThing" => case.phase == CREATE || case.phase == UPDATE,
+        "deleteThing" => case.phase == DESTROY,
+        _ => read && case.phase != Phase::Manifest,
+    };
+    let approved = read || case.approved.contains(operation);
+    let granted = match &case.grant {
+        Grant::Manifest => true,
+        Grant::Operations(names) => names.contains(operation),
+    };
+    let needs_thing = matches!(operation, "getPassword" | "changeThing" | "deleteThing" | "probe");
+    let mine = thing == Some("mine");
+    phase && approved && granted && (needs_thing == thing.is_some()) && (!needs_thing || mine)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #[test]
+    fn agrees_with_the_oracle(
+        phase in prop::sample::select(vec![Phase::Manifest, Phase::Read, CREATE, UPDATE, DESTROY]),
+        operation in prop::sample::select(vec!["whoAmI", "listThings", "getPassword", "probe", "createThing", "nameThing", "changeThing", "deleteThing", "nothing"]),
+        thing in prop::sample::select(vec![None, Some("mine"), Some("yours"), Some("..")]),
+        approved in prop::collection::btree_set(prop::sample::select(vec!["createThing", "nameThing", "changeThing", "deleteThing"]), 0..4),
+        granted in prop::option::of(prop::collection::btree_set(prop::sample::select(vec!["whoAmI", "listThings", "getPassword", "probe", "createThing", "changeThing", "deleteThing"]), 0..7)),
+    ) {
+        let mut case = Case::new(phase);
+        case.approved = approved.into_iter().map(str::to_owned).collect();
+        if let Some(granted) = granted {
+            case.grant = Grant::Operations(granted.into_iter().map(str::to_owned).collect());
+        }
+        let mut params = Vec::new();
+        params.extend(thing.map(|thing| ("thing", thing)));
+        if operation == "probe" {
+            params.push(("a", "health"));
+        }
+        let asked = case.ask(&call(operation, &params)).is_ok();
+        prop_assert_eq!(asked, oracle(&case, operation, thing));
+    }
+}

@@ -1,0 +1,95 @@
+//! A sealed place to run `ss` in.
+
+pub mod http;
+pub mod project;
+pub mod sandbox;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A directory and a home of its own.
+pub struct Place {
+    directory: tempfile::TempDir,
+}
+
+/// What a run of `ss` gave.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.path().join("home")
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a file has a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Replaces text in a file; the text must be there.
+    pub fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = self.read(name);
+        assert!(text.contains(from), "{name} does not hold {from:?}:\n{text}");
+        self.write(name, &text.replace(from, to));
+    }
+
+    /// `ss` with nothing of the developer's environment.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ss"));
+        command.current_dir(self.path()).env_clear();
+        for (name, value) in [("PATH", std::env::var_os("PATH")), ("SS_SANDBOX_PG_BIN", std::env::var_os("SS_SANDBOX_PG_BIN"))] {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
+        // The Postgres template is shared between tests: making it takes longer than a test.
+        let cache = std::env::temp_dir().join("ss-test-cache");
+        command.env("HOME", self.path()).env("STARSYSTEM_HOME", self.home()).env("XDG_CACHE_HOME", cache);
+        command
+    }
+
+    /// Runs `ss` to its end.
+    pub fn ss<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
+        Ran::of(self.command().args(arguments).output().expect("the binary runs"))
+    }
+}
+
+impl Ran {
+    pub fn of(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+        Self { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Insists on an exit code, and shows everything when it is another.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Insists that something was said, on either stream.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        let found = self.stdout.contains(text) || self.stderr.contains(text);
+        assert!(found, "{text:?} was not said\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}

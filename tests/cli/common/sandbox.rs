@@ -1,0 +1,67 @@
+//! A sandbox of the test's own, on a port of its own, stopped when the test is over.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Place;
+use super::http::{self, Answer};
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Stops the sandbox of a place when dropped.
+pub struct Sandbox<'p> {
+    place: &'p Place,
+    pub port: u16,
+}
+
+impl<'p> Sandbox<'p> {
+    /// Starts one.
+    pub fn start(place: &'p Place, port: u16, images: &Path) -> Self {
+        let port_text = port.to_string();
+        let images = images.to_str().expect("a path in UTF-8");
+        place.ss(["sandbox", "start", "--port", &port_text, "--config", images]).exits(0);
+        Self { place, port }
+    }
+
+    /// Takes charge of one that `ss deploy` started or will start.
+    pub fn guard(place: &'p Place, port: u16) -> Self {
+        Self { place, port }
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        http::get(self.port, path)
+    }
+
+    /// `/_control/…` with a JSON body.
+    #[track_caller]
+    pub fn control(&self, method: &str, path: &str, body: &Value) -> Value {
+        let answer = http::request(self.port, method, &format!("/_control/{path}"), Some(&body.to_string()))
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        assert!((200..300).contains(&answer.status), "{method} {path}: {answer:?}");
+        serde_json::from_str(&answer.body).unwrap_or(Value::Null)
+    }
+
+    /// The requests that arrived, oldest first: `METHOD path`.
+    pub fn requests(&self) -> Vec<String> {
+        let journal = self.control("GET", "journal", &Value::Null);
+        let entries = journal["requests"].as_array().or_else(|| journal.as_array()).cloned().unwrap_or_default();
+        entries
+            .iter()
+            .map(|entry| format!("{} {}", entry["method"].as_str().unwrap_or("?"), entry["path"].as_str().unwrap_or("?")))
+            .collect()
+    }
+}
+
+impl Drop for Sandbox<'_> {
+    fn drop(&mut self) {
+        // Also after a failed test: nothing may be left running.
+        let port = self.port.to_string();
+        let _ = self.place.command().args(["sandbox", "stop", "--port", &port]).output();
+    }
+}

@@ -1,0 +1,8 @@
+//! The real binary, from the outside: what a user types and what they get.
+//!
+//! Each test has its own directory, home and sandbox. Nothing of the developer's environment reaches the binary.
+
+mod common;
+
+mod configuration;
+mod main_job;
