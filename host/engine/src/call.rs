@@ -17,13 +17,14 @@ use ss_gate::call::{NamedSecret, Outcome, ResourceRecord, ServiceInput};
 use ss_gate::decide::{Origin, Phase};
 use ss_gate::manifest::ChangePhase;
 use ss_gate::secrets::Scrubber;
-use ss_ports::{CallError, Provisioner, TapeEnd, TapeRecord, TapeWriter};
+use ss_ports::{Abort, CallError, Provisioner, StoreError, TapeEnd, TapeRecord, TapeWriter};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::failure::Failure;
 use crate::run::{Run, lock};
-use crate::session::{CallFacts, Progress, Session};
+use crate::session::{CallFacts, Progress, Session, SharedTape};
+use crate::tape::Told;
 
 /// A change that is about to be made to one service.
 pub(crate) struct Change {
@@ -60,13 +61,28 @@ pub(crate) enum Changed {
 /// A change that did not come to its end.
 pub(crate) struct NotChanged {
     pub failure: Failure,
-    /// Whether the call stays open, for the next run to finish.
-    pub open: bool,
+    pub stands: Stands,
+}
+
+/// What is recorded after a change that did not come to its end.
+pub(crate) enum Stands {
+    /// What was recorded before it: nothing was begun, or nothing unsafe was sent.
+    Before,
+    /// As much as is known; the next plan goes on from it.
+    Partial(Box<Recorded>),
+    /// The call is still open: the next run finishes it from its tape.
+    Open,
 }
 
 impl From<Failure> for NotChanged {
     fn from(failure: Failure) -> Self {
-        Self { failure, open: false }
+        Self { failure, stands: Stands::Before }
+    }
+}
+
+impl NotChanged {
+    fn open(failure: Failure) -> Self {
+        Self { failure, stands: Stands::Open }
     }
 }
 
@@ -79,59 +95,85 @@ fn phase(kind: CallKind) -> Phase {
     }
 }
 
+/// The tag that the resource of a record carries.
+pub(crate) fn mark(run: &Run, service: &ServiceId, record: &Recorded) -> String {
+    state::mark(&run.lineage, run.settings.environment.as_str(), service, record.generation)
+}
+
 /// Makes a change, or goes on with one that was interrupted.
 pub(crate) async fn change(run: &Arc<Run>, mut change: Change) -> Result<Changed, NotChanged> {
-    let store = &run.ports.store;
-    let continues = change.continues.take();
-    let intent = Entry::Intent {
-        call: change.call.clone(),
-        kind: change.kind,
-        action: change.action,
-        plugin: change.draft.plugin.clone(),
-        record: Box::new(change.draft.clone()),
-        continues: continues.as_ref().map(|interrupted| interrupted.call.clone()),
+    let (continues, records) = match change.continues.take() {
+        Some(Interrupted { call, records }) => (Some(call), records),
+        None => (None, Vec::new()),
     };
-    let mark = state::mark(
-        &run.lineage,
-        run.settings.environment.as_str(),
-        &change.call.service,
-        change.draft.generation,
-    );
-    let mut tape = store.tape(&change.call).await.map_err(Failure::from)?;
-    let records = continues.map(|interrupted| interrupted.records).unwrap_or_default();
-    let replay = begin_tape(&mut *tape, &change, &mark, records).await?;
+    let mark = mark(run, &change.call.service, &change.draft);
+    let manifest = &change.provisioner.plugin().manifest;
+    let told = Told::read(manifest, &mark, &change.draft.owned, &records);
+    change.draft = told.added_to(change.draft, run.ports.clock.now_ms());
+    let mut tape = run.ports.store.tape(&change.call).await.map_err(Failure::from)?;
+    let replay = begin_tape(&mut *tape, &change, &mark, records).await.map_err(Failure::from)?;
     // The intent is durable before the call: a crash in between must leave a trace that recovery can follow.
-    store.append(&intent).await.map_err(Failure::from)?;
+    run.ports.store.append(&intent(&change, continues)).await.map_err(Failure::from)?;
 
     let progress = Arc::new(Mutex::new(Progress {
         secrets: change.inputs.iter().map(|(_, secret)| (secret.clone(), Origin::Input)).collect(),
-        owned: change.draft.owned.clone(),
+        owned: told.owned,
+        usage: told.usage,
+        wrote: told.wrote,
+        replay,
         ..Progress::default()
     }));
-    let manifest = change.provisioner.plugin().manifest.clone();
-    let facts = CallFacts {
+    let tape: SharedTape = Arc::new(tokio::sync::Mutex::new(tape));
+    let facts = facts(run, &change, mark.clone());
+    let session = Session::new(run.clone(), facts, progress.clone(), Some(tape.clone()));
+    let result = call(&change, mark, session).await;
+    end_tape(&tape, &result).await;
+    let progress = std::mem::take(&mut *lock(&progress));
+    finish(run, change, progress, result).await
+}
+
+fn intent(change: &Change, continues: Option<CallId>) -> Entry {
+    Entry::Intent {
+        call: change.call.clone(),
+        kind: change.kind,
+        action: change.action,
+        plugin: change.provisioner.plugin().pin.clone(),
+        record: Box::new(change.draft.clone()),
+        continues,
+    }
+}
+
+fn facts(run: &Run, change: &Change, mark: String) -> CallFacts {
+    let plugin = change.provisioner.plugin();
+    CallFacts {
         call: change.call.clone(),
         service: change.call.service.clone(),
         phase: phase(change.kind),
         approved: change.approved.clone(),
-        grant: run.grant(&change.provisioner.plugin().pin.name),
-        manifest,
-        mark: mark.clone(),
+        grant: run.grant(&plugin.pin.name),
+        manifest: plugin.manifest.clone(),
+        mark,
         draft: (change.kind != CallKind::Destroy).then(|| change.draft.clone()),
-    };
-    let session = Box::new(Session::new(run.clone(), facts, progress.clone(), Some(tape), replay));
-    let result = match (change.kind, change.recorded.clone()) {
+    }
+}
+
+/// Calls the provisioner; `None` when it has destroyed.
+async fn call(
+    change: &Change,
+    mark: String,
+    session: Session,
+) -> Result<Option<Outcome>, CallError> {
+    let session = Box::new(session);
+    match (change.kind, change.recorded.clone()) {
         (CallKind::Destroy, Some(recorded)) => {
-            change.provisioner.destroy(recorded, session).await.map(|()| TapeEnd::Destroyed)
+            change.provisioner.destroy(recorded, session).await.map(|()| None)
         }
-        (CallKind::Destroy, None) => Ok(TapeEnd::Destroyed),
+        (CallKind::Destroy, None) => Ok(None),
         (_, recorded) => {
-            let service =
-                service_input(&change.call.service, &change.draft.target, &change.inputs, mark);
-            change.provisioner.apply(service, recorded, session).await.map(TapeEnd::Applied)
+            let service = input_of(change, mark);
+            change.provisioner.apply(service, recorded, session).await.map(Some)
         }
-    };
-    finish(run, change, &progress, result).await
+    }
 }
 
 async fn begin_tape(
@@ -139,23 +181,40 @@ async fn begin_tape(
     change: &Change,
     mark: &str,
     records: Vec<TapeRecord>,
-) -> Result<VecDeque<TapeRecord>, Failure> {
-    let service =
-        service_input(&change.call.service, &change.draft.target, &change.inputs, mark.to_owned());
+) -> Result<VecDeque<TapeRecord>, StoreError> {
     let begin = TapeRecord::Call {
         kind: change.kind,
-        service: Box::new(service),
+        service: Box::new(input_of(change, mark.to_owned())),
         secrets: change.inputs.iter().map(|(_, secret)| secret.expose().clone()).collect(),
         recorded: change.recorded.clone().map(Box::new),
     };
     // A tape that goes on from another begins with a copy of it, so that it can be replayed from its own start.
-    let replay: VecDeque<TapeRecord> =
-        records.into_iter().filter(|record| !matches!(record, TapeRecord::Call { .. })).collect();
+    let replay: VecDeque<TapeRecord> = records
+        .into_iter()
+        .filter(|record| !matches!(record, TapeRecord::Call { .. } | TapeRecord::Done(_)))
+        .collect();
     tape.append(&begin, replay.is_empty()).await?;
     for (index, record) in replay.iter().enumerate() {
         tape.append(record, index + 1 == replay.len()).await?;
     }
     Ok(replay)
+}
+
+/// Writes how the provisioner ended. What the host ended has no end yet.
+async fn end_tape(tape: &SharedTape, result: &Result<Option<Outcome>, CallError>) {
+    let end = match result {
+        Ok(Some(outcome)) => TapeEnd::Applied(outcome.clone()),
+        Ok(None) => TapeEnd::Destroyed,
+        Err(CallError::Aborted(_)) => return,
+        Err(CallError::Failed(failure)) => TapeEnd::Failed(failure.clone()),
+        Err(error) => TapeEnd::Broken(error.to_string()),
+    };
+    // For readers of the tape only: whether the call is over is for the journal to say.
+    let _ = tape.lock().await.append(&TapeRecord::Done(Box::new(end)), false).await;
+}
+
+fn input_of(change: &Change, mark: String) -> ServiceInput {
+    service_input(&change.call.service, &change.draft.target, &change.inputs, mark)
 }
 
 pub(crate) fn service_input(
@@ -164,138 +223,175 @@ pub(crate) fn service_input(
     inputs: &[(String, Secret)],
     mark: String,
 ) -> ServiceInput {
-    let inputs = inputs.iter().enumerate().map(|(index, (name, _))| NamedSecret {
-        name: name.clone(),
-        value: u32::try_from(index).unwrap_or(u32::MAX),
-    });
+    let inputs =
+        inputs.iter().zip(0..).map(|((name, _), value)| NamedSecret { name: name.clone(), value });
     ServiceInput { id: id.to_string(), target: target.clone(), inputs: inputs.collect(), mark }
 }
 
 async fn finish(
-    run: &Arc<Run>,
+    run: &Run,
     change: Change,
-    progress: &Mutex<Progress>,
-    result: Result<TapeEnd, CallError>,
+    mut progress: Progress,
+    result: Result<Option<Outcome>, CallError>,
 ) -> Result<Changed, NotChanged> {
-    let progress = std::mem::take(&mut *lock(progress));
+    if result.is_ok() && !progress.replay.is_empty() {
+        progress.diverged = true;
+        let error =
+            CallError::Aborted(Abort("the provisioner asks less than its tape holds".to_owned()));
+        return Err(not_changed(run, &change, progress, None, error).await);
+    }
     let changed = match result {
-        Ok(TapeEnd::Applied(outcome)) => applied(run, &change, &progress, outcome)?,
-        Ok(TapeEnd::Destroyed) => Changed::Destroyed,
-        Ok(TapeEnd::Failed(_) | TapeEnd::Broken(_)) => {
-            unreachable!("a call that failed is an error")
+        Ok(None) => Changed::Destroyed,
+        Ok(Some(outcome)) => {
+            let record = made(run, &change, &progress, &outcome.made);
+            match outputs(&change, &progress, outcome.outputs) {
+                Ok(outputs) => applied(&progress, record, outputs, &outcome.summary),
+                Err(why) => {
+                    // The resource is there all the same, so what it is has to be kept.
+                    let error = CallError::Unusable(why);
+                    return Err(not_changed(run, &change, progress, Some(record), error).await);
+                }
+            }
         }
-        Err(error) => return Err(not_changed(run, &change, &progress, error).await),
+        Err(error) => return Err(not_changed(run, &change, progress, None, error).await),
     };
-    let (credentials, end) = match &changed {
+    // Until the outcome is written the call counts as open, and its tape gives the same credentials again.
+    keep(run, &change, &changed).await.map_err(NotChanged::open)?;
+    Ok(changed)
+}
+
+/// Credentials first: an outcome must never promise a credential that was lost.
+async fn keep(run: &Run, change: &Change, changed: &Changed) -> Result<(), Failure> {
+    let (credentials, end) = match changed {
         Changed::Applied { record, outputs, .. } => {
             (outputs.clone(), CallEnd::Done { record: record.clone() })
         }
         Changed::Destroyed => (BTreeMap::new(), CallEnd::Gone),
     };
-    // Credentials first: an outcome must never promise a credential that was lost. Until the outcome is written the
-    // call counts as open, and its tape gives the same credentials again.
-    let kept_open = |failure: Failure| NotChanged { failure, open: true };
     // The destroy half of a replace leaves the credentials for the create half to replace.
     if change.kind != CallKind::Destroy || change.action == Action::Destroy {
-        let service = change.call.service.as_str();
-        run.ports
-            .vault
-            .replace_credentials(service, credentials)
-            .await
-            .map_err(|error| kept_open(error.into()))?;
+        run.ports.vault.replace_credentials(change.call.service.as_str(), credentials).await?;
     }
     let outcome = Entry::Outcome { call: change.call.clone(), end };
-    run.ports.store.append(&outcome).await.map_err(|error| kept_open(error.into()))?;
-    Ok(changed)
+    Ok(run.ports.store.append(&outcome).await?)
 }
 
 fn applied(
-    run: &Run,
+    progress: &Progress,
+    record: Recorded,
+    outputs: BTreeMap<String, Secret>,
+    summary: &str,
+) -> Changed {
+    let record = Box::new(Recorded {
+        progress: RecordProgress::Complete,
+        outputs: outputs.keys().cloned().collect(),
+        ..record
+    });
+    let summary = printable(&scrubber(progress).text(summary), 200);
+    Changed::Applied { record, outputs, summary }
+}
+
+/// The outputs by name, or why they cannot be used.
+fn outputs(
     change: &Change,
     progress: &Progress,
-    outcome: Outcome,
-) -> Result<Changed, NotChanged> {
-    let provider = &change.draft.provider;
-    let mut outputs = BTreeMap::new();
-    for NamedSecret { name, value } in outcome.outputs {
-        let declared = change.provisioner.plugin().manifest.targets.iter();
-        let declared =
-            declared.filter(|target| target.kind == *provider).flat_map(|target| &target.outputs);
-        if !declared.into_iter().any(|output| output.name == name) {
-            return Err(unusable(
-                provider,
-                &format!(
-                    "it gave an output `{}` that its manifest does not declare",
-                    printable(&name, 80)
-                ),
-            ));
+    outputs: Vec<NamedSecret>,
+) -> Result<BTreeMap<String, Secret>, String> {
+    let manifest = &change.provisioner.plugin().manifest;
+    let target = manifest.targets.iter().find(|target| target.kind == change.draft.provider);
+    let declared: BTreeSet<&str> = target
+        .iter()
+        .flat_map(|target| &target.outputs)
+        .map(|output| output.name.as_str())
+        .collect();
+    let found = outputs.into_iter().map(|NamedSecret { name, value }| {
+        let shown = printable(&name, 80);
+        if !declared.contains(name.as_str()) {
+            return Err(format!("it gave an output `{shown}` that its manifest does not declare"));
         }
-        let Some((secret, _)) = progress.secrets.get(value as usize) else {
-            return Err(unusable(
-                provider,
-                &format!("it gave secret#{value} as `{name}`, and there is none"),
-            ));
-        };
-        outputs.insert(name, secret.clone());
-    }
-    let scrubber = Scrubber::new(progress.secrets.iter().map(|(secret, _)| secret));
+        match progress.secrets.get(value as usize) {
+            Some((secret, _)) => Ok((name, secret.clone())),
+            None => Err(format!("it gave secret#{value} as `{shown}`, and there is none")),
+        }
+    });
+    found.collect()
+}
+
+/// The draft with what the provisioner made, every known secret blanked.
+fn made(run: &Run, change: &Change, progress: &Progress, made: &ResourceRecord) -> Recorded {
+    let scrubber = scrubber(progress);
     let made = ResourceRecord {
-        id: scrubber.text(&outcome.made.id),
-        attributes: scrubber.value(outcome.made.attributes),
-        url: outcome.made.url.map(|url| scrubber.text(&url)),
-        schema: outcome.made.schema,
+        id: scrubber.text(&made.id),
+        attributes: scrubber.value(made.attributes.clone()),
+        url: made.url.as_deref().map(|url| scrubber.text(url)),
+        schema: made.schema,
     };
-    let mut record =
-        filled(change.draft.clone(), &made, progress.owned.clone(), run.ports.clock.now_ms());
-    record.progress = RecordProgress::Complete;
-    record.outputs = outputs.keys().cloned().collect();
-    let summary = printable(&scrubber.text(&outcome.summary), 200);
-    Ok(Changed::Applied { record: Box::new(record), outputs, summary })
+    filled(change.draft.clone(), &made, progress.owned.clone(), run.ports.clock.now_ms())
 }
 
-fn unusable(provider: &str, message: &str) -> NotChanged {
-    let error = CallError::Unusable(message.to_owned());
-    // The resource may well exist: the call stays open, and its tape says what was done.
-    NotChanged { failure: Failure::from_call(provider, error), open: true }
+fn scrubber(progress: &Progress) -> Scrubber {
+    Scrubber::new(progress.secrets.iter().map(|(secret, _)| secret))
 }
 
+/// Writes down that the call failed, unless the host itself ended it. `found` is what was made nevertheless.
 async fn not_changed(
     run: &Run,
     change: &Change,
-    progress: &Progress,
+    mut progress: Progress,
+    found: Option<Recorded>,
     error: CallError,
 ) -> NotChanged {
+    let abort = progress.abort.take();
+    let failure = explained(&change.draft.provider, &progress, error.clone());
     if matches!(error, CallError::Aborted(_)) && !progress.diverged {
-        // The call stays open: the next run replays its tape and finishes it.
-        return NotChanged {
-            failure: Failure::from_call(&change.draft.provider, error),
-            open: true,
-        };
+        // The next run replays the tape and finishes the call.
+        return NotChanged::open(abort.unwrap_or(failure));
     }
-    let denied = progress.denials.last().map(ToString::to_string);
-    let mut failure = Failure::from_call(&change.draft.provider, error);
-    if let Some(denied) = denied {
+    match close(run, change, progress, found, &failure.message).await {
+        Ok(stands) => NotChanged { failure, stands },
+        Err(error) => {
+            NotChanged::open(failure.hint(format!("and the journal could not be written: {error}")))
+        }
+    }
+}
+
+fn explained(provider: &str, progress: &Progress, error: CallError) -> Failure {
+    let mut failure = Failure::from_call(provider, error);
+    if let Some(denied) = &progress.denied {
         let own = std::mem::take(&mut failure.message);
-        failure = Failure::new(
-            "SS0340",
-            format!("provisioner `{}` was {}", change.draft.provider, printable(&denied, 400)),
-        )
-        .hint(format!("it said then: {own}"));
+        let denied = printable(&denied.to_string(), 400);
+        failure = Failure::new("SS0340", format!("provisioner `{provider}` was {denied}"))
+            .hint(format!("it said then: {own}"));
     }
-    let scrubber = Scrubber::new(progress.secrets.iter().map(|(secret, _)| secret));
+    let scrubber = scrubber(progress);
     failure.message = scrubber.text(&failure.message);
     failure.hints = failure.hints.iter().map(|hint| scrubber.text(hint)).collect();
-    let message = failure.message.clone();
-    let end =
-        if progress.wrote { CallEnd::Failed { message } } else { CallEnd::Untouched { message } };
-    let outcome = Entry::Outcome { call: change.call.clone(), end };
-    match run.ports.store.append(&outcome).await {
-        Ok(()) => NotChanged { failure, open: progress.diverged },
-        Err(error) => NotChanged {
-            failure: failure.hint(format!("and the journal could not be written: {error}")),
-            open: true,
-        },
+    failure
+}
+
+async fn close(
+    run: &Run,
+    change: &Change,
+    progress: Progress,
+    found: Option<Recorded>,
+    message: &str,
+) -> Result<Stands, StoreError> {
+    let (store, call, message) = (&run.ports.store, &change.call, message.to_owned());
+    if !progress.wrote {
+        let end = CallEnd::Untouched { message };
+        store.append(&Entry::Outcome { call: call.clone(), end }).await?;
+        return Ok(Stands::Before);
     }
+    let journaled = progress.checkpoint.unwrap_or_else(|| change.draft.clone());
+    let known = Recorded { owned: progress.owned, ..found.unwrap_or_else(|| journaled.clone()) };
+    // An id that was learned after the last checkpoint: without it, what was made could never be touched again.
+    if known != journaled {
+        let record = Box::new(known.clone());
+        store.append(&Entry::Checkpoint { call: call.clone(), record }).await?;
+    }
+    let end = CallEnd::Failed { message };
+    store.append(&Entry::Outcome { call: call.clone(), end }).await?;
+    Ok(Stands::Partial(Box::new(Recorded { progress: RecordProgress::Partial, ..known })))
 }
 
 /// The draft with what the provisioner found out.

@@ -2,25 +2,21 @@
 //!
 //! It does what the plan says and decides nothing. A failure stops what stands on it and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 use ss_core::ident::ServiceId;
-use ss_core::plan::{Action, Apply, Plan, Step};
-use ss_core::record::{
-    CallEnd, CallId, CallKind, DeployStatus, Entry, Receipt, ServiceReceipt, Snapshot, fold,
-};
-use ss_core::redact::Secret;
-use ss_core::state::{Progress, Recorded, State};
-use ss_core::value;
-use ss_ports::{Event, StoreError};
+use ss_core::plan::{Action, Plan, Step};
+use ss_core::record::{DeployStatus, Entry, Receipt, ServiceReceipt, Snapshot};
+use ss_core::state::State;
+use ss_ports::Event;
 
-use crate::call::{self, Change, Changed, NotChanged};
 use crate::failure::Failure;
 use crate::run::{Run, lock};
+use crate::step::{Performed, StepEnd, perform};
 use crate::tokens;
 
 /// What a run came to.
@@ -36,10 +32,10 @@ pub struct Report {
 
 /// Executes a plan that was decided against `state`. The caller holds the store's lease.
 pub async fn execute(run: &Arc<Run>, plan: &Plan, state: State) -> Result<Report, Failure> {
-    tokens::check_credentials(run, plan).await?;
+    tokens::check_credentials(run, plan, &state).await?;
     let mut walk = Walk::begin(run, plan, state).await?;
     walk.all().await;
-    walk.end().await
+    Ok(walk.end().await)
 }
 
 struct Walk<'p> {
@@ -49,19 +45,13 @@ struct Walk<'p> {
     serial: u64,
     receipts: BTreeMap<ServiceId, ServiceReceipt>,
     failures: BTreeMap<ServiceId, Failure>,
+    /// Whether a call stays open, for the next run to finish.
     open: bool,
 }
 
-/// How a step ended, before it is told and written down.
-enum StepEnd {
-    Done(String),
-    Unchanged,
-    Failed(Failure),
-    Interrupted(Failure),
-}
-
 impl<'p> Walk<'p> {
-    async fn begin(run: &Arc<Run>, plan: &'p Plan, state: State) -> Result<Self, Failure> {
+    async fn begin(run: &Arc<Run>, plan: &'p Plan, mut state: State) -> Result<Self, Failure> {
+        note_unchanged(plan, &mut state);
         let begin = Entry::Begin {
             header: run.header.clone(),
             lineage: state.lineage.clone(),
@@ -82,32 +72,25 @@ impl<'p> Walk<'p> {
     }
 
     async fn all(&mut self) {
-        let plan = self.plan;
-        let index: BTreeMap<&ServiceId, usize> =
-            plan.steps.iter().enumerate().map(|(at, step)| (&step.service, at)).collect();
-        let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); plan.steps.len()];
-        let mut waiting: Vec<usize> = vec![0; plan.steps.len()];
-        for (at, step) in plan.steps.iter().enumerate() {
-            for before in step.after.iter().filter_map(|id| index.get(id)) {
-                dependents[*before].push(at);
-                waiting[at] += 1;
-            }
-        }
-        let mut ready: VecDeque<usize> =
-            (0..plan.steps.len()).filter(|at| waiting[*at] == 0).collect();
+        let steps = &self.plan.steps;
+        let run = self.run.clone();
+        let (dependents, mut waiting) = dependencies(self.plan);
+        let mut ready: VecDeque<usize> = (0..steps.len()).filter(|at| waiting[*at] == 0).collect();
+        let state = self.state.clone();
+        let one = async |at: usize| (at, perform(&run, &state, &steps[at]).await);
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < self.run.settings.parallelism.max(1)
                 && let Some(at) = ready.pop_front()
             {
-                if self.settles_at_once(&plan.steps[at]) {
+                if self.settles_at_once(&steps[at]) {
                     release(&dependents[at], &mut waiting, &mut ready);
                 } else {
-                    running.push(one(self.run.clone(), self.state.clone(), &plan.steps[at], at));
+                    running.push(one(at));
                 }
             }
-            let Some((at, end, duration_ms)) = running.next().await else { break };
-            self.settle(&plan.steps[at], end, duration_ms);
+            let Some((at, performed)) = running.next().await else { break };
+            self.settle(&steps[at], performed);
             release(&dependents[at], &mut waiting, &mut ready);
         }
     }
@@ -124,10 +107,8 @@ impl<'p> Walk<'p> {
         } else if step.action == Action::Unchanged && !step.if_inputs_change {
             self.note(step, "unchanged", "unchanged".to_owned(), None, 0);
         } else if let Some(by) = step.after.iter().find(|id| undone(self, id)).cloned() {
-            self.run
-                .ports
-                .events
-                .event(Event::Blocked { service: step.service.clone(), by: by.clone() });
+            let service = step.service.clone();
+            self.run.ports.events.event(Event::Blocked { service, by: by.clone() });
             self.note(step, "blocked", format!("waits for `{by}`"), None, 0);
         } else if self.run.stop.is_stopped() {
             self.note(step, "interrupted", "not begun".to_owned(), None, 0);
@@ -137,30 +118,25 @@ impl<'p> Walk<'p> {
         true
     }
 
-    fn settle(&mut self, step: &Step, end: StepEnd, duration_ms: u64) {
-        match end {
-            StepEnd::Done(summary) => self.note(step, "completed", summary, None, duration_ms),
+    fn settle(&mut self, step: &Step, performed: Performed) {
+        let Performed { action, end, duration_ms } = performed;
+        let step = &Step { action, ..step.clone() };
+        let (status, failure) = match end {
+            StepEnd::Done(summary) => {
+                return self.note(step, "completed", summary, None, duration_ms);
+            }
             StepEnd::Unchanged => {
-                self.note(step, "unchanged", "unchanged".to_owned(), None, duration_ms)
+                return self.note(step, "unchanged", "unchanged".to_owned(), None, duration_ms);
             }
-            StepEnd::Failed(failure) => {
-                self.note(
-                    step,
-                    "failed",
-                    String::new(),
-                    Some(failure.message.clone()),
-                    duration_ms,
-                );
-                self.failures.insert(step.service.clone(), failure);
-            }
+            StepEnd::Failed(failure) => ("failed", failure),
             StepEnd::Interrupted(failure) => {
                 self.open = true;
-                let status = if self.run.stop.is_stopped() { "interrupted" } else { "failed" };
-                self.note(step, status, String::new(), Some(failure.message.clone()), duration_ms);
-                if status == "failed" {
-                    self.failures.insert(step.service.clone(), failure);
-                }
+                (if self.run.stop.is_stopped() { "interrupted" } else { "failed" }, failure)
             }
+        };
+        self.note(step, status, String::new(), Some(failure.message.clone()), duration_ms);
+        if status == "failed" {
+            self.failures.insert(step.service.clone(), failure);
         }
     }
 
@@ -188,54 +164,64 @@ impl<'p> Walk<'p> {
 
     fn receipt(&self, status: DeployStatus) -> Receipt {
         let ended = status != DeployStatus::Running;
+        let steps = self.plan.steps.iter();
         Receipt {
             version: 1,
             header: self.run.header.clone(),
             status,
             ended_ms: ended.then(|| self.run.ports.clock.now_ms()),
-            services: self
-                .plan
-                .steps
-                .iter()
-                .filter_map(|step| self.receipts.get(&step.service))
-                .cloned()
-                .collect(),
+            services: steps.filter_map(|step| self.receipts.get(&step.service)).cloned().collect(),
             requests: self.run.requests(),
             counts: self.run.counts(),
             serial: self.serial,
         }
     }
 
-    async fn end(mut self) -> Result<Report, Failure> {
-        let interrupted = self.run.stop.is_stopped()
-            && self.receipts.values().any(|receipt| receipt.status == "interrupted");
-        let failed = self
-            .receipts
-            .values()
-            .any(|receipt| matches!(receipt.status.as_str(), "failed" | "blocked"));
-        let status = match (interrupted, failed) {
-            (true, _) => DeployStatus::Interrupted,
-            (false, true) => DeployStatus::Failed,
-            (false, false) => DeployStatus::Completed,
+    fn status(&self) -> DeployStatus {
+        let any = |statuses: &[&str]| {
+            self.receipts.values().any(|receipt| statuses.contains(&receipt.status.as_str()))
         };
+        if self.run.stop.is_stopped() && any(&["interrupted"]) {
+            DeployStatus::Interrupted
+        } else if any(&["failed", "blocked"]) {
+            DeployStatus::Failed
+        } else {
+            DeployStatus::Completed
+        }
+    }
+
+    async fn end(mut self) -> Report {
+        let status = self.status();
         let trouble = self.close(status).await.err();
-        Ok(Report { receipt: self.receipt(status), failures: self.failures, trouble })
+        Report { receipt: self.receipt(status), failures: self.failures, trouble }
     }
 
     async fn close(&mut self, status: DeployStatus) -> Result<(), Failure> {
         let store = self.run.ports.store.clone();
-        if !self.open {
-            let mut state = lock(&self.state).clone();
-            state.deploy = Some(self.run.header.id.clone());
-            store.append(&Entry::End { deploy: self.run.header.id.clone(), status }).await?;
-            self.serial = store.commit(&state, self.serial).await?;
-            state.serial = self.serial;
-            let credentials = self.sealed_credentials().await?;
-            let deploy = self.run.header.id.clone();
-            store.put_snapshot(&Snapshot { version: 1, deploy, state, credentials }).await?;
+        if self.open {
+            // The journal stays as it is: the next run needs it to go on.
+            return Ok(store.put_receipt(&self.receipt(status)).await?);
         }
-        // With a call left open the journal stays as it is: the next run needs it to go on.
-        store.put_receipt(&self.receipt(status)).await.map_err(|error: StoreError| error.into())
+        // The receipt is whole before the commit ends the journal: a run that is killed in between is one that ended.
+        let serial = self.serial;
+        self.serial = serial + 1;
+        let told = store.put_receipt(&self.receipt(status)).await;
+        let state = State { deploy: Some(self.run.header.id.clone()), ..lock(&self.state).clone() };
+        if let Err(error) = store.commit(&state, serial).await {
+            self.serial = serial;
+            // The commit's failure is the one to tell; the journal still has everything.
+            let _ = store.put_receipt(&self.receipt(status)).await;
+            return Err(error.into());
+        }
+        self.keep_snapshot(State { serial: self.serial, ..state }).await?;
+        Ok(told?)
+    }
+
+    async fn keep_snapshot(&self, state: State) -> Result<(), Failure> {
+        let credentials = self.sealed_credentials().await?;
+        let deploy = self.run.header.id.clone();
+        let snapshot = Snapshot { version: 1, deploy, state, credentials };
+        Ok(self.run.ports.store.put_snapshot(&snapshot).await?)
     }
 
     async fn sealed_credentials(&self) -> Result<Vec<u8>, Failure> {
@@ -254,6 +240,39 @@ impl<'p> Walk<'p> {
     }
 }
 
+/// What the configuration says of an unchanged service without asking its vendor: its protection, and what it
+/// stands on. `true` when the records did not say so yet.
+pub fn note_unchanged(plan: &Plan, state: &mut State) -> bool {
+    let mut noted = false;
+    for step in plan.steps.iter().filter(|step| step.action == Action::Unchanged) {
+        let (Some(apply), Some(record)) = (&step.wanted, state.services.get_mut(&step.service))
+        else {
+            continue;
+        };
+        if record.protect != apply.protect || record.depends_on != apply.depends_on {
+            record.protect = apply.protect;
+            record.depends_on.clone_from(&apply.depends_on);
+            noted = true;
+        }
+    }
+    noted
+}
+
+/// The steps that wait for each step, and for how many each waits.
+fn dependencies(plan: &Plan) -> (Vec<Vec<usize>>, Vec<usize>) {
+    let index: BTreeMap<&ServiceId, usize> =
+        plan.steps.iter().enumerate().map(|(at, step)| (&step.service, at)).collect();
+    let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); plan.steps.len()];
+    let mut waiting: Vec<usize> = vec![0; plan.steps.len()];
+    for (at, step) in plan.steps.iter().enumerate() {
+        for before in step.after.iter().filter_map(|id| index.get(id)) {
+            dependents[*before].push(at);
+            waiting[at] += 1;
+        }
+    }
+    (dependents, waiting)
+}
+
 fn release(dependents: &[usize], waiting: &mut [usize], ready: &mut VecDeque<usize>) {
     for at in dependents {
         waiting[*at] -= 1;
@@ -261,279 +280,4 @@ fn release(dependents: &[usize], waiting: &mut [usize], ready: &mut VecDeque<usi
             ready.push_back(*at);
         }
     }
-}
-
-async fn one(
-    run: Arc<Run>,
-    state: Arc<Mutex<State>>,
-    step: &Step,
-    at: usize,
-) -> (usize, StepEnd, u64) {
-    let begun = run.ports.clock.now_ms();
-    let end = perform(&run, &state, step).await;
-    let duration_ms = u64::try_from(run.ports.clock.now_ms() - begun).unwrap_or(0);
-    let result = match &end {
-        StepEnd::Done(summary) => Some(Ok(summary.clone())),
-        StepEnd::Unchanged => None,
-        StepEnd::Failed(failure) | StepEnd::Interrupted(failure) => {
-            Some(Err(failure.message.clone()))
-        }
-    };
-    if let Some(result) = result {
-        run.ports.events.event(Event::Finished {
-            service: step.service.clone(),
-            action: step.action,
-            result,
-            duration_ms,
-        });
-    }
-    (at, end, duration_ms)
-}
-
-async fn perform(run: &Arc<Run>, state: &Mutex<State>, step: &Step) -> StepEnd {
-    let before = lock(state).services.get(&step.service).cloned();
-    let started = |action| {
-        run.ports.events.event(Event::Started {
-            service: step.service.clone(),
-            provider: step.kind.clone(),
-            action,
-        });
-    };
-    let result = match (&step.wanted, step.action) {
-        (Some(apply), Action::Unchanged) => match inputs_changed(run, apply, before.as_ref()).await
-        {
-            Ok(false) => return StepEnd::Unchanged,
-            Ok(true) => {
-                started(Action::Update);
-                let step = Step { operations: apply.update_operations.clone(), ..step.clone() };
-                apply_step(run, state, &step, apply, before, 0).await
-            }
-            Err(failure) => Err(failure.into()),
-        },
-        (Some(apply), Action::Replace) => {
-            started(step.action);
-            match destroy(run, state, step, before.as_ref(), Action::Replace).await {
-                Ok(_) => apply_step(run, state, step, apply, None, 1).await,
-                Err(failure) => Err(failure),
-            }
-        }
-        (Some(apply), _) => {
-            started(step.action);
-            apply_step(run, state, step, apply, before, 0).await
-        }
-        (None, _) => {
-            started(step.action);
-            destroy(run, state, step, before.as_ref(), Action::Destroy).await
-        }
-    };
-    match result {
-        Ok(summary) => StepEnd::Done(summary),
-        Err(NotChanged { failure, open: true }) => StepEnd::Interrupted(failure),
-        Err(NotChanged { failure, open: false }) => StepEnd::Failed(failure),
-    }
-}
-
-async fn inputs_changed(
-    run: &Run,
-    apply: &Apply,
-    before: Option<&Recorded>,
-) -> Result<bool, Failure> {
-    let inputs = inputs(run, apply).await?;
-    let digests = input_digests(run, &inputs).await?;
-    Ok(before.is_none_or(|record| record.inputs != digests))
-}
-
-async fn apply_step(
-    run: &Arc<Run>,
-    state: &Mutex<State>,
-    step: &Step,
-    apply: &Apply,
-    before: Option<Recorded>,
-    number: u32,
-) -> Result<String, NotChanged> {
-    let provisioner = run
-        .ports
-        .provisioners
-        .for_target(&step.kind)
-        .map_err(|error| Failure::new("SS0301", error.to_string()))?;
-    if provisioner.plugin().pin.digest != apply.plugin.digest {
-        return Err(Failure::new(
-            "SS0302",
-            format!("the plan is for another build of `{}`", apply.plugin.name),
-        )
-        .hint("plan again")
-        .into());
-    }
-    let inputs = inputs(run, apply).await?;
-    let retired = lock(state).retired.get(&step.service).copied().unwrap_or(0);
-    let generation = before.as_ref().map_or(retired, |record| record.generation);
-    let recorded = before.as_ref().and_then(call::resource);
-    let draft = Recorded {
-        provider: step.kind.clone(),
-        plugin: apply.plugin.clone(),
-        resource_id: before.as_ref().and_then(|record| record.resource_id.clone()),
-        url: before.as_ref().and_then(|record| record.url.clone()),
-        region: apply.target.get("region").and_then(Value::as_str).map(str::to_owned),
-        attributes: before.as_ref().map_or(Value::Null, |record| record.attributes.clone()),
-        schema: before.as_ref().map_or(1, |record| record.schema),
-        target: apply.target.clone(),
-        config_digest: config_digest(apply),
-        inputs: input_digests(run, &inputs).await?,
-        outputs: before.as_ref().map(|record| record.outputs.clone()).unwrap_or_default(),
-        depends_on: apply.depends_on.clone(),
-        owned: before.as_ref().map(|record| record.owned.clone()).unwrap_or_default(),
-        protect: apply.protect,
-        data: apply.data,
-        generation,
-        progress: Progress::Partial,
-        provisioned_at: call::timestamp(run.ports.clock.now_ms()),
-    };
-    let change = Change {
-        call: call_id(run, &step.service, number),
-        kind: if recorded.is_some() { CallKind::Update } else { CallKind::Create },
-        action: step.action,
-        provisioner,
-        draft,
-        recorded,
-        inputs,
-        approved: step.operations.iter().cloned().collect(),
-        continues: None,
-    };
-    let id = change.call.clone();
-    match call::change(run, change).await {
-        Ok(Changed::Applied { record, outputs, summary }) => {
-            tell_outputs(run, step, &outputs);
-            remember(state, &id, CallEnd::Done { record });
-            Ok(summary)
-        }
-        Ok(Changed::Destroyed) => unreachable!("an apply does not destroy"),
-        Err(not_changed) => Err(keep(run, state, &step.service, not_changed).await),
-    }
-}
-
-/// What the journal knows of a failed call goes into the state of the run: a checkpoint, or the record from before.
-async fn keep(
-    run: &Run,
-    state: &Mutex<State>,
-    service: &ServiceId,
-    not_changed: NotChanged,
-) -> NotChanged {
-    if let Ok(Some(mut stored)) = run.ports.store.load().await {
-        let known = stored.state.services.remove(service);
-        let services = &mut lock(state).services;
-        match known {
-            Some(record) => services.insert(service.clone(), record),
-            None => services.remove(service),
-        };
-    }
-    not_changed
-}
-
-fn remember(state: &Mutex<State>, call: &CallId, end: CallEnd) {
-    let mut state = lock(state);
-    let empty = State::empty(state.lineage.clone());
-    let before = std::mem::replace(&mut *state, empty);
-    *state = fold(before, &[Entry::Outcome { call: call.clone(), end }]).state;
-}
-
-fn tell_outputs(run: &Run, step: &Step, outputs: &BTreeMap<String, Secret>) {
-    if outputs.is_empty() {
-        return;
-    }
-    // Names that another service takes are what the user waits for; without one, all are worth a word.
-    let taken: Vec<&str> = outputs
-        .keys()
-        .map(String::as_str)
-        .filter(|name| {
-            run.settings.taken.get(&step.service).is_some_and(|names| names.contains(*name))
-        })
-        .collect();
-    let names = if taken.is_empty() { outputs.keys().map(String::as_str).collect() } else { taken };
-    let message = format!("{} written to vault", names.join(", "));
-    run.ports.events.event(Event::Step { service: step.service.clone(), message });
-}
-
-async fn destroy(
-    run: &Arc<Run>,
-    state: &Mutex<State>,
-    step: &Step,
-    before: Option<&Recorded>,
-    action: Action,
-) -> Result<String, NotChanged> {
-    let Some(record) = before else { return Ok("was not there".to_owned()) };
-    let provisioner = run.ports.provisioners.for_target(&record.provider).map_err(|error| {
-        Failure::new("SS0301", error.to_string())
-            .hint("the plugin that made it is needed to remove it")
-    })?;
-    let approved =
-        provisioner.plugin().manifest.operations_in(ss_gate::manifest::ChangePhase::Destroy);
-    let change = Change {
-        call: call_id(run, &step.service, 0),
-        kind: CallKind::Destroy,
-        action,
-        draft: record.clone(),
-        recorded: call::resource(record),
-        inputs: Vec::new(),
-        approved: approved.into_iter().collect(),
-        continues: None,
-        provisioner,
-    };
-    let id = change.call.clone();
-    match call::change(run, change).await {
-        Ok(_) => {
-            remember(state, &id, CallEnd::Gone);
-            Ok("destroyed".to_owned())
-        }
-        Err(not_changed) => Err(keep(run, state, &step.service, not_changed).await),
-    }
-}
-
-fn call_id(run: &Run, service: &ServiceId, number: u32) -> CallId {
-    CallId { deploy: run.header.id.clone(), service: service.clone(), number }
-}
-
-fn config_digest(apply: &Apply) -> String {
-    let names: BTreeSet<String> =
-        apply.inputs.iter().map(|input| format!("{}.{}", input.source, input.name)).collect();
-    value::digest(&serde_json::json!({"target": apply.target, "inputs": names}))
-}
-
-/// The injected values, read from the vault at the last moment.
-pub(crate) async fn inputs(run: &Run, apply: &Apply) -> Result<Vec<(String, Secret)>, Failure> {
-    if apply.inputs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let credentials = run.ports.vault.credentials().await?;
-    apply
-        .inputs
-        .iter()
-        .map(|input| {
-            let found =
-                credentials.get(input.source.as_str()).and_then(|names| names.get(&input.name));
-            found.map(|secret| (input.name.clone(), secret.clone())).ok_or_else(|| {
-                Failure::new(
-                    "SS0303",
-                    format!("`{}` has not written `{}` to the vault", input.source, input.name),
-                )
-                .hint(format!(
-                    "deploy `{}` from a machine that has its credentials, or replace it",
-                    input.source
-                ))
-            })
-        })
-        .collect()
-}
-
-pub(crate) async fn input_digests(
-    run: &Run,
-    inputs: &[(String, Secret)],
-) -> Result<BTreeMap<String, String>, Failure> {
-    if inputs.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let key = run.ports.vault.digest_key().await?;
-    Ok(inputs
-        .iter()
-        .map(|(name, secret)| (name.clone(), value::keyed_digest(key.expose(), secret.expose())))
-        .collect())
 }

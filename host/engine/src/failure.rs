@@ -1,7 +1,11 @@
 //! Why something was not done, for the person who has to do something about it.
 
+use ss_core::text::printable;
 use ss_gate::call::FailureKind;
 use ss_ports::{CallError, StoreError, VaultError};
+
+/// Longest message of a provisioner.
+const CHARACTERS_MAX: usize = 2_000;
 
 /// A failure with its stable code and the ways out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +31,15 @@ impl Failure {
         self
     }
 
+    /// What a provisioner or its end says, made safe to print: on the terminal, in the receipt, in the journal.
     pub(crate) fn from_call(provider: &str, error: CallError) -> Self {
+        let mut failure = Self::raw_from_call(provider, error);
+        failure.message = printable(&failure.message, CHARACTERS_MAX);
+        failure.hints = failure.hints.iter().map(|hint| printable(hint, CHARACTERS_MAX)).collect();
+        failure
+    }
+
+    fn raw_from_call(provider: &str, error: CallError) -> Self {
         match error {
             CallError::Failed(failure) => {
                 let (code, verb) = match failure.kind {

@@ -10,10 +10,13 @@ mod failure;
 mod observe;
 mod recover;
 mod run;
+mod send;
 mod session;
+mod step;
+mod tape;
 mod tokens;
 
-pub use execute::{Report, execute};
+pub use execute::{Report, execute, note_unchanged};
 pub use failure::Failure;
 pub use observe::{Observed, observe};
 pub use recover::{Recovered, recover};

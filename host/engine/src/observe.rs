@@ -1,6 +1,6 @@
 //! Reads the real resources and says where they differ from the record. Reads only.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
@@ -61,7 +61,7 @@ async fn one(run: &Arc<Run>, id: &ServiceId, record: &Recorded) -> Observed {
     };
     let progress =
         Arc::new(Mutex::new(Progress { owned: record.owned.clone(), ..Progress::default() }));
-    let session = Box::new(Session::new(run.clone(), facts, progress, None, VecDeque::new()));
+    let session = Box::new(Session::new(run.clone(), facts, progress, None));
     let input = call::service_input(id, &record.target, &[], mark);
     match provisioner.read(input, resource, session).await {
         Ok(None) => Observed::Gone,

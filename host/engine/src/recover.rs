@@ -1,21 +1,24 @@
 //! Finishing what a run that was killed left open, before anything new is decided.
 //!
 //! The same component, on the same input, with the recorded answers, arrives exactly where it was; from there it
-//! goes on for real. Where that is not possible the last checkpoint stands, and the plan takes it from there.
+//! goes on for real. Where that is not possible the last checkpoint stands, and the plan takes it from there. What
+//! only this machine stands in the way of (a full disk, a missing token) ends the command and leaves the call open.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ss_core::ident::DeployId;
 use ss_core::record::{CallEnd, CallId, CallKind, DeployStatus, Entry, OpenCall, Receipt};
 use ss_core::redact::Secret;
 use ss_core::state::{Recorded, State};
 use ss_gate::call::{ResourceRecord, ServiceInput};
 use ss_gate::manifest::ChangePhase;
-use ss_ports::{Event, Stored, TapeRecord};
+use ss_ports::{Event, Provisioner, StoreError, Stored, TapeRecord};
 
-use crate::call::{self, Change, Interrupted};
+use crate::call::{self, Change, Interrupted, NotChanged, Stands};
 use crate::failure::Failure;
 use crate::run::Run;
+use crate::tape::Told;
 
 /// What was found of an unfinished run, and what became of it.
 #[derive(Debug, Clone, Default)]
@@ -32,9 +35,10 @@ pub async fn recover(run: &Arc<Run>, stored: Stored) -> Result<(State, Recovered
     if stored.open.is_empty() && stored.unfinished.is_none() {
         return Ok((stored.state, recovered));
     }
+    // Tapes hold credentials that exist nowhere else: without a vault to put them in, they are left alone.
+    run.ports.vault.credentials().await?;
     for open in &stored.open {
-        let record = stored.state.services.get(&open.call.service);
-        if finish(run, open, record).await? {
+        if finish(run, open, &stored.state).await? {
             recovered.finished.push(open.call.clone());
         } else {
             recovered.left_to_plan.push(open.call.clone());
@@ -51,18 +55,74 @@ pub async fn recover(run: &Arc<Run>, stored: Stored) -> Result<(State, Recovered
 }
 
 /// The receipt of the run that was killed says so.
-async fn close_receipt(run: &Run, deploy: &ss_core::ident::DeployId) -> Result<(), Failure> {
+async fn close_receipt(run: &Run, deploy: &DeployId) -> Result<(), Failure> {
     let receipts = run.ports.store.receipts().await?;
-    if let Some(receipt) = receipts
+    let killed = receipts
         .into_iter()
-        .find(|receipt| receipt.header.id == *deploy && receipt.status == DeployStatus::Running)
-    {
-        run.ports
-            .store
-            .put_receipt(&Receipt { status: DeployStatus::Interrupted, ..receipt })
-            .await?;
+        .find(|receipt| receipt.header.id == *deploy && receipt.status == DeployStatus::Running);
+    if let Some(receipt) = killed {
+        let receipt = Receipt { status: DeployStatus::Interrupted, ..receipt };
+        run.ports.store.put_receipt(&receipt).await?;
     }
     Ok(())
+}
+
+/// `false` when the call could not be finished and is closed.
+async fn finish(run: &Arc<Run>, open: &OpenCall, state: &State) -> Result<bool, Failure> {
+    let service = open.call.service.clone();
+    let Some(record) = state.services.get(&service) else {
+        return give_up(run, open, None, "nothing is recorded of it").await;
+    };
+    let Some(taped) = read(run, &open.call).await? else {
+        return give_up(run, open, None, "its tape is not at hand").await;
+    };
+    let Ok(provisioner) = run.ports.provisioners.for_target(&record.provider) else {
+        return give_up(run, open, None, "its plugin is not at hand").await;
+    };
+    let phase = match open.kind {
+        CallKind::Create => ChangePhase::Create,
+        CallKind::Update => ChangePhase::Update,
+        CallKind::Destroy => ChangePhase::Destroy,
+        CallKind::Read => return give_up(run, open, None, "a read leaves nothing to finish").await,
+    };
+    if provisioner.plugin().pin.digest != open.plugin.digest {
+        let known = known(run, open, &*provisioner, record, &taped);
+        return give_up(run, open, Some(known), "its plugin has changed").await;
+    }
+    let reason = "finishing an interrupted call".to_owned();
+    run.ports.events.event(Event::Waiting { service: service.clone(), reason });
+    let change = change(open, provisioner, record, taped, phase);
+    match call::change(run, change).await {
+        Ok(_) => Ok(true),
+        Err(NotChanged { failure, stands: Stands::Open }) => Err(failure),
+        Err(NotChanged { failure, .. }) => {
+            run.ports.events.event(Event::Log { service, message: failure.message });
+            Ok(false)
+        }
+    }
+}
+
+fn change(
+    open: &OpenCall,
+    provisioner: Arc<dyn Provisioner>,
+    record: &Recorded,
+    taped: Taped,
+    phase: ChangePhase,
+) -> Change {
+    let names = taped.service.inputs.into_iter().map(|input| input.name);
+    let approved: BTreeSet<String> =
+        provisioner.plugin().manifest.operations_in(phase).into_iter().collect();
+    Change {
+        call: CallId { number: open.call.number + 1, ..open.call.clone() },
+        kind: open.kind,
+        action: open.action,
+        provisioner,
+        draft: record.clone(),
+        recorded: taped.recorded,
+        inputs: names.zip(taped.secrets.into_iter().map(Secret::new)).collect(),
+        approved,
+        continues: Some(Interrupted { call: open.call.clone(), records: taped.records }),
+    }
 }
 
 struct Taped {
@@ -72,76 +132,64 @@ struct Taped {
     records: Vec<TapeRecord>,
 }
 
-async fn finish(
-    run: &Arc<Run>,
+/// `None` when there is no tape that can be used. One that cannot be read now may be readable tomorrow.
+async fn read(run: &Run, call: &CallId) -> Result<Option<Taped>, Failure> {
+    let records = match run.ports.store.read_tape(call).await {
+        Ok(records) => records.unwrap_or_default(),
+        Err(StoreError::Damaged(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let mut records = records.into_iter();
+    let Some(TapeRecord::Call { service, secrets, recorded, .. }) = records.next() else {
+        return Ok(None);
+    };
+    let recorded = recorded.map(|record| *record);
+    Ok(Some(Taped { service: *service, secrets, recorded, records: records.collect() }))
+}
+
+/// What the tape adds to the record, as the plugin of today reads it; `None` when the call changed nothing.
+fn known(
+    run: &Run,
     open: &OpenCall,
-    record: Option<&Recorded>,
+    provisioner: &dyn Provisioner,
+    record: &Recorded,
+    taped: &Taped,
+) -> Known {
+    let mark = call::mark(run, &open.call.service, record);
+    let manifest = &provisioner.plugin().manifest;
+    let told = Told::read(manifest, &mark, &record.owned, &taped.records);
+    if told.wrote {
+        Known::Partial(Box::new(told.added_to(record.clone(), run.ports.clock.now_ms())))
+    } else {
+        Known::Untouched
+    }
+}
+
+enum Known {
+    Untouched,
+    Partial(Box<Recorded>),
+}
+
+/// Closes a call that cannot be finished from its tape.
+async fn give_up(
+    run: &Run,
+    open: &OpenCall,
+    known: Option<Known>,
+    why: &str,
 ) -> Result<bool, Failure> {
-    let taped = read(run, &open.call).await;
-    let provisioner =
-        record.and_then(|record| run.ports.provisioners.for_target(&record.provider).ok());
-    let (Some(taped), Some(provisioner), Some(record)) = (taped, provisioner, record) else {
-        return give_up(run, open, "its tape or its plugin is not at hand").await;
-    };
-    if provisioner.plugin().pin.digest != open.plugin.digest {
-        return give_up(run, open, "its plugin has changed").await;
-    }
-    let phase = match open.kind {
-        CallKind::Create => ChangePhase::Create,
-        CallKind::Update => ChangePhase::Update,
-        CallKind::Destroy => ChangePhase::Destroy,
-        CallKind::Read => return give_up(run, open, "a read leaves nothing to finish").await,
-    };
-    let approved: BTreeSet<String> =
-        provisioner.plugin().manifest.operations_in(phase).into_iter().collect();
-    let inputs = taped
-        .service
-        .inputs
-        .iter()
-        .zip(&taped.secrets)
-        .map(|(input, text)| (input.name.clone(), Secret::new(text.clone())));
-    // What the interrupted call had learned is learned again from its tape, so it begins with what it began with.
-    let mut draft = record.clone();
-    draft.owned = open.before.as_ref().map(|before| before.owned.clone()).unwrap_or_default();
-    let change = Change {
-        call: CallId { number: open.call.number + 1, ..open.call.clone() },
-        kind: open.kind,
-        action: open.action,
-        provisioner,
-        draft,
-        recorded: taped.recorded,
-        inputs: inputs.collect(),
-        approved,
-        continues: Some(Interrupted { call: open.call.clone(), records: taped.records }),
-    };
-    let service = open.call.service.clone();
-    run.ports.events.event(Event::Waiting {
-        service: service.clone(),
-        reason: "finishing an interrupted call".to_owned(),
-    });
-    match call::change(run, change).await {
-        Ok(_) => Ok(true),
-        Err(not_changed) => {
-            run.ports.events.event(Event::Log { service, message: not_changed.failure.message });
-            Ok(false)
-        }
-    }
-}
-
-async fn read(run: &Run, call: &CallId) -> Option<Taped> {
-    let mut records = run.ports.store.read_tape(call).await.ok().flatten()?.into_iter();
-    let TapeRecord::Call { service, secrets, recorded, .. } = records.next()? else { return None };
-    Some(Taped {
-        service: *service,
-        secrets,
-        recorded: recorded.map(|record| *record),
-        records: records.collect(),
-    })
-}
-
-async fn give_up(run: &Run, open: &OpenCall, why: &str) -> Result<bool, Failure> {
     let message = format!("interrupted; not finished from its tape, because {why}");
-    let entry = Entry::Outcome { call: open.call.clone(), end: CallEnd::Failed { message } };
-    run.ports.store.append(&entry).await?;
+    let service = open.call.service.clone();
+    run.ports.events.event(Event::Log { service, message: message.clone() });
+    let call = open.call.clone();
+    let end = match known {
+        Some(Known::Untouched) => CallEnd::Untouched { message },
+        Some(Known::Partial(record)) => {
+            let checkpoint = Entry::Checkpoint { call: call.clone(), record };
+            run.ports.store.append(&checkpoint).await?;
+            CallEnd::Failed { message }
+        }
+        None => CallEnd::Failed { message },
+    };
+    run.ports.store.append(&Entry::Outcome { call, end }).await?;
     Ok(false)
 }

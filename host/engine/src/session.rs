@@ -1,7 +1,7 @@
-//! The host's side of one provisioner call: gate, tape, secrets and egress in the order that makes them hold.
+//! The host's side of one provisioner call: what the provisioner asks for, answered from its tape or for real.
 //!
-//! For each request: decide, write it down (durably, when it is unsafe), fill, send, take secrets out, scrub,
-//! write the answer down, answer. While a recorded tape is left, answers come from it and nothing is sent.
+//! While a recorded tape is left, answers come from it and nothing is sent. What is answered for real is written
+//! down first. Requests are `send`'s.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -9,32 +9,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
-use serde_json::Value;
 use ss_core::ident::ServiceId;
-use ss_core::record::{CallId, Entry, RequestLine};
-use ss_core::redact::{Redacted, Secret};
+use ss_core::record::{CallId, Entry};
+use ss_core::redact::Secret;
 use ss_core::state::{Owned, Recorded};
 use ss_core::text::printable;
 use ss_gate::call::{
-    Call, CallFailure, CallFailureKind, NamedSecret, Param, Reply, ResourceRecord, SecretIndex,
+    Call, CallFailure, CallFailureKind, NamedSecret, Reply, ResourceRecord, SecretIndex,
 };
-use ss_gate::decide::{Context, Denial, Grant, Origin, Permit, Phase, Usage, decide};
+use ss_gate::decide::{Denial, Grant, Origin, Phase, Usage};
 use ss_gate::manifest::Manifest;
-use ss_gate::owned::learn;
-use ss_gate::secrets::{Scrubber, capture, fill};
-use ss_ports::{
-    Abort, EgressError, Event, Exchange, HostCalls, HttpReply, HttpRequest, RetryRules, TapeRecord,
-    TapeWriter,
-};
+use ss_gate::secrets::Scrubber;
+use ss_ports::{Abort, Event, HostCalls, StoreError, TapeRecord, TapeWriter};
 
+use crate::compose;
+use crate::failure::Failure;
 use crate::run::{Run, lock};
-use crate::{compose, tokens};
 
 /// Steps and log lines one call may write; what comes after is dropped.
 const LINES_MAX: u32 = 2_000;
-const LINE_CHARACTERS_MAX: usize = 400;
-/// The reply header in which a plugin that asks for it finds the URL that was really used.
-const URL_HEADER: &str = "x-ss-url";
+/// Longest text that is shown or kept of what a provisioner or a vendor says.
+pub(crate) const LINE_CHARACTERS_MAX: usize = 400;
 
 /// What a call is, for the whole of its life.
 pub(crate) struct CallFacts {
@@ -55,21 +50,30 @@ pub(crate) struct Progress {
     pub secrets: Vec<(Secret, Origin)>,
     pub owned: Owned,
     pub usage: Usage,
-    pub denials: Vec<Denial>,
+    /// The gate's answer to the last request, when it was no.
+    pub denied: Option<Denial>,
     /// Whether an unsafe request may have left the machine.
     pub wrote: bool,
-    /// Whether the plugin asked for something else than the tape holds.
+    /// What is left of the tape that is replayed.
+    pub replay: VecDeque<TapeRecord>,
+    /// Whether the provisioner asked for something else than the tape holds.
     pub diverged: bool,
+    /// The record as the journal's last checkpoint of this call has it.
+    pub checkpoint: Option<Recorded>,
+    /// Why the host ended the call.
+    pub abort: Option<Failure>,
 }
+
+/// A tape that the call writes and the engine ends.
+pub(crate) type SharedTape = Arc<tokio::sync::Mutex<Box<dyn TapeWriter>>>;
 
 /// The implementation of [`HostCalls`].
 pub(crate) struct Session {
-    run: Arc<Run>,
-    facts: CallFacts,
-    progress: Arc<Mutex<Progress>>,
-    tape: Option<Box<dyn TapeWriter>>,
-    replay: VecDeque<TapeRecord>,
-    scrubber: Scrubber,
+    pub(crate) run: Arc<Run>,
+    pub(crate) facts: CallFacts,
+    pub(crate) progress: Arc<Mutex<Progress>>,
+    pub(crate) scrubber: Scrubber,
+    tape: Option<SharedTape>,
     /// Authorisation values that were used: in no secret table, and still never to come back in a reply.
     tokens: Vec<Secret>,
     lines: u32,
@@ -80,25 +84,41 @@ impl Session {
         run: Arc<Run>,
         facts: CallFacts,
         progress: Arc<Mutex<Progress>>,
-        tape: Option<Box<dyn TapeWriter>>,
-        replay: VecDeque<TapeRecord>,
+        tape: Option<SharedTape>,
     ) -> Self {
         let scrubber = Scrubber::new(lock(&progress).secrets.iter().map(|(secret, _)| secret));
-        Self { run, facts, progress, tape, replay, scrubber, tokens: Vec::new(), lines: 0 }
+        Self { run, facts, progress, scrubber, tape, tokens: Vec::new(), lines: 0 }
     }
 
-    async fn write(&mut self, record: &TapeRecord, durable: bool) -> Result<(), Abort> {
-        match &mut self.tape {
-            None => Ok(()),
-            Some(tape) => tape
-                .append(record, durable)
-                .await
-                .map_err(|error| Abort(format!("the tape cannot be written: {error}"))),
-        }
+    pub(crate) async fn write(&self, record: &TapeRecord, durable: bool) -> Result<(), Abort> {
+        let Some(tape) = &self.tape else { return Ok(()) };
+        let written = tape.lock().await.append(record, durable).await;
+        written.or_else(|error| self.unwritten("tape", error))
     }
 
-    fn go_on(&self) -> Result<(), Abort> {
-        if self.run.stop.is_stopped() { Err(interrupted()) } else { Ok(()) }
+    fn unwritten<T>(&self, what: &str, error: StoreError) -> Result<T, Abort> {
+        let mut failure = Failure::from(error);
+        failure.message = format!("the {what} cannot be written: {}", failure.message);
+        self.abort(failure)
+    }
+
+    /// The host cannot go on with this call; it stays open.
+    pub(crate) fn abort<T>(&self, failure: Failure) -> Result<T, Abort> {
+        let abort = Abort(failure.message.clone());
+        lock(&self.progress).abort = Some(failure);
+        Err(abort)
+    }
+
+    pub(crate) fn go_on(&self) -> Result<(), Abort> {
+        if self.run.stop.is_stopped() { self.interrupted() } else { Ok(()) }
+    }
+
+    fn interrupted<T>(&self) -> Result<T, Abort> {
+        self.abort(Failure::new("SS0330", "interrupted"))
+    }
+
+    fn replayed(&self) -> Option<TapeRecord> {
+        lock(&self.progress).replay.pop_front()
     }
 
     fn diverged<T>(&self) -> Result<T, Abort> {
@@ -106,7 +126,7 @@ impl Session {
         Err(Abort("the provisioner no longer asks what its tape holds".to_owned()))
     }
 
-    fn add_secrets(&mut self, secrets: impl IntoIterator<Item = (Secret, Origin)>) {
+    pub(crate) fn add_secrets(&mut self, secrets: impl IntoIterator<Item = (Secret, Origin)>) {
         let mut secrets = secrets.into_iter().peekable();
         if secrets.peek().is_some() {
             lock(&self.progress).secrets.extend(secrets);
@@ -114,7 +134,7 @@ impl Session {
         }
     }
 
-    fn add_token(&mut self, authorization: &Secret) {
+    pub(crate) fn add_token(&mut self, authorization: &Secret) {
         if !self.tokens.contains(authorization) {
             self.tokens.push(authorization.clone());
             self.tokens.push(Secret::new(
@@ -130,277 +150,69 @@ impl Session {
             Scrubber::new(progress.secrets.iter().map(|(secret, _)| secret).chain(&self.tokens));
     }
 
-    fn line(&mut self, message: &str) -> Option<String> {
-        self.lines += 1;
-        (self.lines <= LINES_MAX)
-            .then(|| printable(&self.scrubber.text(message), LINE_CHARACTERS_MAX))
+    /// Text from outside, safe to show and to keep.
+    pub(crate) fn safe(&self, text: &str) -> String {
+        printable(&self.scrubber.text(text), LINE_CHARACTERS_MAX)
     }
 
-    /// The answer from the tape: `None` when nothing is left there and the request has to be sent. With
-    /// `Some(false)` inside, the request itself is on the tape already.
-    fn replayed(&mut self, call: &Call) -> Result<Replayed, Abort> {
-        let Some(record) = self.replay.pop_front() else {
+    fn line(&mut self, message: &str) -> Option<String> {
+        self.lines += 1;
+        (self.lines <= LINES_MAX).then(|| self.safe(message))
+    }
+
+    fn tell(&mut self, message: &str, event: impl FnOnce(ServiceId, String) -> Event) {
+        if let Some(message) = self.line(message) {
+            self.run.ports.events.event(event(self.facts.service.clone(), message));
+        }
+    }
+
+    /// What the tape answers to a request.
+    fn replayed_request(&mut self, call: &Call) -> Result<Replayed, Abort> {
+        let Some(record) = self.replayed() else {
             return Ok(Replayed::Send { recorded: false });
         };
         let TapeRecord::Request { call: recorded, writes } = record else { return self.diverged() };
         if recorded != *call {
             return self.diverged();
         }
-        if writes {
-            lock(&self.progress).wrote = true;
-        }
-        match self.replay.pop_front() {
+        match self.replayed() {
             None if writes => Ok(Replayed::Unknown),
             None => Ok(Replayed::Send { recorded: true }),
             Some(TapeRecord::Reply { reply, secrets }) => {
                 self.add_secrets(
                     secrets.into_iter().map(|text| (Secret::new(text), Origin::Captured)),
                 );
-                if let Ok(reply) = &reply {
-                    self.learn_again(call, reply);
-                }
                 Ok(Replayed::Answer(reply))
             }
             Some(_) => self.diverged(),
         }
     }
 
-    fn learn_again(&self, call: &Call, reply: &Reply) {
-        let Some((connection, operation)) = self.facts.manifest.operation(&call.operation) else {
-            return;
+    /// The answer to an unsafe request that an interrupted run sent.
+    async fn unknown(&self, call: &Call) -> Result<CallFailure, Abort> {
+        let failure = CallFailure {
+            kind: CallFailureKind::OutcomeUnknown,
+            message: format!(
+                "`{}` was sent by a run that was interrupted; its answer is lost",
+                call.operation
+            ),
         };
-        let request = call.body.as_ref().and_then(|bytes| serde_json::from_slice(bytes).ok());
-        if let Ok(body) = serde_json::from_slice::<Value>(&reply.body)
-            && is_success(reply.status)
-        {
-            let owned = &mut lock(&self.progress).owned;
-            learn(owned, connection, operation, call, request.as_ref(), &body, &self.facts.mark);
-        }
+        let reply = TapeRecord::Reply { reply: Err(failure.clone()), secrets: Vec::new() };
+        self.write(&reply, true).await?;
+        Ok(failure)
     }
 
-    fn decide<'m>(&self, manifest: &'m Manifest, call: &Call) -> Result<Permit<'m>, Denial> {
-        let progress = lock(&self.progress);
-        let origins: Vec<Origin> = progress.secrets.iter().map(|(_, origin)| *origin).collect();
-        decide(
-            &Context {
-                manifest,
-                phase: self.facts.phase,
-                approved: &self.facts.approved,
-                grant: &self.facts.grant,
-                owned: &progress.owned,
-                secrets: &origins,
-                budget: &self.run.settings.budget,
-                usage: &progress.usage,
-            },
-            call,
-        )
-    }
-
-    /// The answer to a refused call; recorded like any other, so that a replay meets it again.
-    async fn refuse(
-        &mut self,
-        call: Call,
-        denial: Denial,
-    ) -> Result<Result<Reply, CallFailure>, Abort> {
-        let method = self
-            .facts
-            .manifest
-            .operation(&call.operation)
-            .map_or("-", |(_, operation)| operation.route.method());
-        self.run.record_request(RequestLine {
-            service: self.facts.service.clone(),
-            operation: printable(&call.operation, 100),
-            method: method.to_owned(),
-            route: String::new(),
-            status: None,
-            error: Some(printable(&self.scrubber.text(&denial.to_string()), LINE_CHARACTERS_MAX)),
-            ms: 0,
-            bytes: 0,
-            attempts: 0,
-        });
-        let failure = CallFailure { kind: CallFailureKind::Denied, message: denial.to_string() };
-        lock(&self.progress).denials.push(denial);
-        self.write(&TapeRecord::Request { call, writes: false }, false).await?;
-        self.write(&TapeRecord::Reply { reply: Err(failure.clone()), secrets: Vec::new() }, false)
-            .await?;
-        Ok(Err(failure))
-    }
-
-    fn request(
-        &self,
-        permit: &Permit<'_>,
-        authorization: Option<Secret>,
-        body: Option<Value>,
-    ) -> HttpRequest {
-        let operation = permit.operation;
-        let overridden = self.run.settings.connections.get(&permit.connection.name);
-        let base =
-            overridden.map_or(permit.connection.base_url.as_str(), |to| to.base_url.as_str());
-        let safe = operation.route.is_read() || operation.repeatable;
-        let always: Vec<u16> = operation.retry.keys().copied().collect();
-        let attempts = if always.is_empty() { 6 } else { 12 };
-        HttpRequest {
-            connection: permit.connection.name.clone(),
-            operation: operation.name.clone(),
-            method: operation.route.method().to_owned(),
-            url: permit.url(base),
-            local: overridden.is_some_and(|to| to.local),
-            authorization,
-            headers: permit.headers.clone(),
-            body: body.map(|body| Redacted::new(body.to_string().into_bytes())),
-            timeout_ms: operation.timeout_ms.unwrap_or(30_000),
-            retry: RetryRules { safe, always, attempts, total_ms: 300_000 },
-            rate: operation.rate.clone().map(|rate| {
-                let value = |name: &String| {
-                    permit
-                        .base_params
-                        .iter()
-                        .find(|(n, _)| n == name)
-                        .map_or("", |(_, v)| v.as_str())
-                };
-                let key: Vec<&str> = rate.per.iter().map(value).collect();
-                let key = format!("{}/{}/{}", operation.name, permit.path, key.join("/"));
-                (rate, key)
-            }),
+    async fn keep(&self, draft: Recorded, partial: ResourceRecord) -> Result<(), Abort> {
+        let owned = lock(&self.progress).owned.clone();
+        let record = crate::call::filled(draft, &partial, owned, self.run.ports.clock.now_ms());
+        self.write(&TapeRecord::Checkpoint(Box::new(partial)), true).await?;
+        let entry =
+            Entry::Checkpoint { call: self.facts.call.clone(), record: Box::new(record.clone()) };
+        if let Err(error) = self.run.ports.store.append(&entry).await {
+            return self.unwritten("journal", error);
         }
-    }
-
-    fn account(&self, permit: &Permit<'_>, exchange: &Exchange) {
-        self.run.record_request(RequestLine {
-            service: self.facts.service.clone(),
-            operation: permit.operation.name.clone(),
-            method: permit.operation.route.method().to_owned(),
-            route: printable(&self.scrubber.text(&permit.path), LINE_CHARACTERS_MAX),
-            status: exchange.result.as_ref().ok().map(|reply| reply.status),
-            error: exchange.result.as_ref().err().map(|error| {
-                printable(&self.scrubber.text(&error.to_string()), LINE_CHARACTERS_MAX)
-            }),
-            ms: exchange.duration_ms,
-            bytes: exchange.bytes,
-            attempts: exchange.attempts,
-        });
-    }
-
-    /// Takes secrets out of a reply and learns what it makes this service's own.
-    fn receive(
-        &mut self,
-        permit: &Permit<'_>,
-        call: &Call,
-        url: &str,
-        reply: HttpReply,
-    ) -> (Reply, Vec<String>) {
-        let operation = permit.operation;
-        let parsed = serde_json::from_slice::<Value>(reply.body.expose()).ok();
-        let first = u32::try_from(lock(&self.progress).secrets.len()).unwrap_or(u32::MAX);
-        let mut captured = Vec::new();
-        let body = match parsed {
-            Some(mut body) => {
-                captured = capture(&mut body, &operation.secrets, first);
-                if is_success(reply.status) {
-                    let owned = &mut lock(&self.progress).owned;
-                    learn(
-                        owned,
-                        permit.connection,
-                        operation,
-                        call,
-                        permit.body.as_ref(),
-                        &body,
-                        &self.facts.mark,
-                    );
-                }
-                body.to_string().into_bytes()
-            }
-            // A body that should hold secrets and is no JSON cannot be searched for them, so nobody sees it.
-            None if !operation.secrets.is_empty() && is_success(reply.status) => Vec::new(),
-            None => reply.body.expose().clone(),
-        };
-        self.add_secrets(captured.iter().map(|found| (found.value.clone(), Origin::Captured)));
-        let mut headers: Vec<Param> = reply
-            .headers
-            .iter()
-            .filter(|(name, _)| *name == "retry-after" || operation.reply_headers.contains(name))
-            .map(|(name, value)| Param { name: name.clone(), value: self.scrubber.text(value) })
-            .collect();
-        if operation.reply_headers.iter().any(|name| name == URL_HEADER) {
-            headers.push(Param { name: URL_HEADER.to_owned(), value: url.to_owned() });
-        }
-        let secrets = captured.iter().map(|found| found.value.expose().clone()).collect();
-        let named = captured.into_iter().enumerate().map(|(index, found)| NamedSecret {
-            name: found.pointer,
-            value: first + u32::try_from(index).unwrap_or(u32::MAX),
-        });
-        let captured = named.collect();
-        (
-            Reply { status: reply.status, headers, body: self.scrubber.bytes(body), captured },
-            secrets,
-        )
-    }
-
-    /// Sends a call that is not, or not wholly, on the tape.
-    async fn send_live(
-        &mut self,
-        call: Call,
-        recorded: bool,
-    ) -> Result<Result<Reply, CallFailure>, Abort> {
-        self.go_on()?;
-        let manifest = self.facts.manifest.clone();
-        let permit = match self.decide(&manifest, &call) {
-            Ok(permit) => permit,
-            Err(denial) => return self.refuse(call, denial).await,
-        };
-        let authorization =
-            tokens::authorization(&self.run, &self.facts.service, &manifest, permit.connection)
-                .await
-                .map_err(|failure| Abort(failure.message))?;
-        if let Some(authorization) = &authorization {
-            self.add_token(authorization);
-        }
-        let filled = {
-            let progress = lock(&self.progress);
-            let fills = call.fill.iter().filter_map(|f| {
-                progress
-                    .secrets
-                    .get(f.value as usize)
-                    .map(|(secret, _)| (f.pointer.as_str(), secret))
-            });
-            fill(permit.body.clone(), fills)
-        };
-        let body = match filled {
-            Ok(body) => body,
-            Err(pointer) => {
-                let message = format!("the body has no place for a secret at `{pointer}`");
-                let denial = Denial {
-                    rule: ss_gate::decide::Rule::Secret,
-                    operation: call.operation.clone(),
-                    message,
-                };
-                return self.refuse(call, denial).await;
-            }
-        };
-        let writes = !(permit.operation.route.is_read() || permit.operation.repeatable);
-        lock(&self.progress).usage = permit.usage;
-        if !recorded {
-            let unsafe_request = !permit.operation.route.is_read();
-            self.write(&TapeRecord::Request { call: call.clone(), writes }, unsafe_request).await?;
-        }
-        if !permit.operation.route.is_read() {
-            lock(&self.progress).wrote = true;
-        }
-        let request = self.request(&permit, authorization, body);
-        let url = request.url.clone();
-        let exchange = self.run.ports.egress.send(request).await;
-        self.account(&permit, &exchange);
-        let (reply, secrets) = match exchange.result {
-            Ok(reply) => {
-                let (reply, secrets) = self.receive(&permit, &call, &url, reply);
-                (Ok(reply), secrets)
-            }
-            Err(error) => (Err(call_failure(&permit, writes, &error)), Vec::new()),
-        };
-        // A reply to a write holds what only this machine knows now: an id, a password.
-        let durable = writes || !secrets.is_empty();
-        self.write(&TapeRecord::Reply { reply: reply.clone(), secrets }, durable).await?;
-        Ok(reply)
+        lock(&self.progress).checkpoint = Some(record);
+        Ok(())
     }
 }
 
@@ -410,49 +222,13 @@ enum Replayed {
     Answer(Result<Reply, CallFailure>),
 }
 
-fn interrupted() -> Abort {
-    Abort("interrupted".to_owned())
-}
-
-fn is_success(status: u16) -> bool {
-    (200..300).contains(&status)
-}
-
-fn call_failure(permit: &Permit<'_>, writes: bool, error: &EgressError) -> CallFailure {
-    let kind = match error {
-        EgressError::Refused(_) => CallFailureKind::Denied,
-        EgressError::Unreachable(_) => CallFailureKind::Unreachable,
-        EgressError::TooLarge(_) if !writes => CallFailureKind::TooLarge,
-        EgressError::Lost(_) if !writes => CallFailureKind::TimedOut,
-        EgressError::Lost(_) | EgressError::TooLarge(_) => CallFailureKind::OutcomeUnknown,
-    };
-    CallFailure {
-        kind,
-        message: format!("{} ({}): {error}", permit.operation.name, permit.connection.name),
-    }
-}
-
 #[async_trait]
 impl HostCalls for Session {
     async fn send(&mut self, call: Call) -> Result<Result<Reply, CallFailure>, Abort> {
-        match self.replayed(&call)? {
+        match self.replayed_request(&call)? {
             Replayed::Answer(reply) => Ok(reply),
             Replayed::Send { recorded } => self.send_live(call, recorded).await,
-            Replayed::Unknown => {
-                let failure = CallFailure {
-                    kind: CallFailureKind::OutcomeUnknown,
-                    message: format!(
-                        "`{}` was sent by a run that was interrupted; its answer is lost",
-                        call.operation
-                    ),
-                };
-                self.write(
-                    &TapeRecord::Reply { reply: Err(failure.clone()), secrets: Vec::new() },
-                    true,
-                )
-                .await?;
-                Ok(Err(failure))
-            }
+            Replayed::Unknown => self.unknown(&call).await.map(Err),
         }
     }
 
@@ -470,53 +246,33 @@ impl HostCalls for Session {
     }
 
     async fn step(&mut self, message: String) -> Result<(), Abort> {
-        if let Some(message) = self.line(&message) {
-            self.run
-                .ports
-                .events
-                .event(Event::Step { service: self.facts.service.clone(), message });
-        }
+        self.tell(&message, |service, message| Event::Step { service, message });
         Ok(())
     }
 
     async fn checkpoint(&mut self, partial: ResourceRecord) -> Result<(), Abort> {
-        let Some(draft) = &self.facts.draft else { return Ok(()) };
+        let Some(draft) = self.facts.draft.clone() else { return Ok(()) };
         let partial = ResourceRecord {
             id: self.scrubber.text(&partial.id),
             attributes: self.scrubber.value(partial.attributes),
             url: partial.url.map(|url| self.scrubber.text(&url)),
             schema: partial.schema,
         };
-        match self.replay.pop_front() {
-            Some(TapeRecord::Checkpoint(recorded)) if *recorded == partial => return Ok(()),
-            Some(_) => return self.diverged(),
-            None => {}
+        match self.replayed() {
+            // The intent of this call holds the tape's last checkpoint already.
+            Some(TapeRecord::Checkpoint(recorded)) if *recorded == partial => Ok(()),
+            Some(_) => self.diverged(),
+            None => self.keep(draft, partial).await,
         }
-        let owned = lock(&self.progress).owned.clone();
-        let record =
-            crate::call::filled(draft.clone(), &partial, owned, self.run.ports.clock.now_ms());
-        self.write(&TapeRecord::Checkpoint(Box::new(partial)), true).await?;
-        let entry = Entry::Checkpoint { call: self.facts.call.clone(), record: Box::new(record) };
-        self.run
-            .ports
-            .store
-            .append(&entry)
-            .await
-            .map_err(|error| Abort(format!("the journal cannot be written: {error}")))
     }
 
     async fn log(&mut self, message: String) -> Result<(), Abort> {
-        if let Some(message) = self.line(&message) {
-            self.run
-                .ports
-                .events
-                .event(Event::Log { service: self.facts.service.clone(), message });
-        }
+        self.tell(&message, |service, message| Event::Log { service, message });
         Ok(())
     }
 
     async fn now_ms(&mut self) -> Result<f64, Abort> {
-        match self.replay.pop_front() {
+        match self.replayed() {
             Some(TapeRecord::Now(now)) => Ok(now),
             Some(_) => self.diverged(),
             None => {
@@ -532,7 +288,7 @@ impl HostCalls for Session {
     }
 
     async fn wait(&mut self, ms: u32) -> Result<(), Abort> {
-        match self.replay.pop_front() {
+        match self.replayed() {
             Some(TapeRecord::Waited(waited)) if waited == ms => Ok(()),
             Some(_) => self.diverged(),
             None => {
@@ -540,7 +296,7 @@ impl HostCalls for Session {
                 let sleep = self.run.ports.clock.sleep(Duration::from_millis(u64::from(ms)));
                 let stop = self.run.stop.clone();
                 if let Either::Right(_) = select(sleep, std::pin::pin!(stop.stopped())).await {
-                    return Err(interrupted());
+                    return self.interrupted();
                 }
                 self.write(&TapeRecord::Waited(ms), false).await
             }
@@ -548,11 +304,12 @@ impl HostCalls for Session {
     }
 
     async fn random(&mut self, count: u32) -> Result<Vec<u8>, Abort> {
-        match self.replay.pop_front() {
-            Some(TapeRecord::Random(bytes)) if bytes.len() == count as usize => Ok(bytes),
+        let count = count.min(1024) as usize;
+        match self.replayed() {
+            Some(TapeRecord::Random(bytes)) if bytes.len() == count => Ok(bytes),
             Some(_) => self.diverged(),
             None => {
-                let bytes = self.run.ports.clock.random(count.min(1024) as usize);
+                let bytes = self.run.ports.clock.random(count);
                 self.write(&TapeRecord::Random(bytes.clone()), false).await?;
                 Ok(bytes)
             }

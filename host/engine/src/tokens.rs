@@ -144,7 +144,13 @@ async fn verify(
             headers: Vec::new(),
             body: None,
             timeout_ms: 15_000,
-            retry: RetryRules { safe: true, always: Vec::new(), attempts: 4, total_ms: 60_000 },
+            retry: RetryRules {
+                safe: true,
+                always: Vec::new(),
+                answers: Vec::new(),
+                attempts: 4,
+                total_ms: 60_000,
+            },
             rate: None,
         })
         .await;

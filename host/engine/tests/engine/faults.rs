@@ -1,0 +1,70 @@
+//! Where a run is killed, its disk fills up or its network goes away: at the n-th point that its ports pass.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// What happens at the point, and at every later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The process is killed: nothing after it happens.
+    Killed,
+    /// Nothing can be written: journal, tapes, vault, state, receipts.
+    DiskFull,
+    /// No vendor can be reached.
+    Offline,
+}
+
+/// The points that the ports of one run pass, and the fault that waits at one of them.
+pub struct Faults {
+    at: usize,
+    fault: Fault,
+    passed: AtomicUsize,
+    dead: AtomicBool,
+    died: Notify,
+}
+
+impl Faults {
+    /// This fault at the point with this number, counted from 0.
+    pub fn at(at: usize, fault: Fault) -> Arc<Self> {
+        Arc::new(Self {
+            at,
+            fault,
+            passed: AtomicUsize::new(0),
+            dead: AtomicBool::new(false),
+            died: Notify::new(),
+        })
+    }
+
+    /// No fault.
+    pub fn none() -> Arc<Self> {
+        Self::at(usize::MAX, Fault::Killed)
+    }
+
+    /// How many points were passed.
+    pub fn passed(&self) -> usize {
+        self.passed.load(Ordering::SeqCst)
+    }
+
+    /// Passes a point. Does not come back where the process is killed; otherwise says what is wrong from here on.
+    pub async fn pass(&self) -> Option<Fault> {
+        let at = self.passed.fetch_add(1, Ordering::SeqCst);
+        if at < self.at {
+            return None;
+        }
+        if self.fault == Fault::Killed {
+            self.dead.store(true, Ordering::SeqCst);
+            self.died.notify_one();
+            std::future::pending::<()>().await;
+        }
+        Some(self.fault)
+    }
+
+    /// Ends when the process is killed.
+    pub async fn death(&self) {
+        if !self.dead.load(Ordering::SeqCst) {
+            self.died.notified().await;
+        }
+    }
+}
