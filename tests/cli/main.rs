@@ -5,4 +5,6 @@
 mod common;
 
 mod configuration;
+mod files_and_home;
 mod main_job;
+mod vendor_trouble;

@@ -50,11 +50,31 @@ impl<'p> Sandbox<'p> {
     /// The requests that arrived, oldest first: `METHOD path`.
     pub fn requests(&self) -> Vec<String> {
         let journal = self.control("GET", "journal", &Value::Null);
-        let entries = journal["requests"].as_array().or_else(|| journal.as_array()).cloned().unwrap_or_default();
+        let entries = journal["entries"].as_array().expect("the journal is a list");
         entries
             .iter()
+            .filter(|entry| !entry["path"].as_str().unwrap_or_default().starts_with("/_control"))
             .map(|entry| format!("{} {}", entry["method"].as_str().unwrap_or("?"), entry["path"].as_str().unwrap_or("?")))
             .collect()
+    }
+
+    /// Injects a fault on a route, `times` times.
+    #[track_caller]
+    pub fn fault(&self, route: &str, times: u32, fault: &Value) {
+        self.control("POST", "faults", &serde_json::json!({"route": route, "times": times, "fault": fault}));
+    }
+
+    /// How many requests of a method and path arrived.
+    pub fn count(&self, request: &str) -> usize {
+        self.requests().iter().filter(|found| *found == request).count()
+    }
+
+    /// How many projects, apps and machines there are.
+    pub fn holds(&self) -> (u64, u64, u64) {
+        let status = self.control("GET", "status", &Value::Null);
+        let apps = status["fly"]["apps"].as_u64().expect("a number of apps");
+        let machines = status["fly"]["machines"].as_array().map_or(0, |machines| machines.len() as u64);
+        (status["neon"]["projects"].as_u64().expect("a number of projects"), apps, machines)
     }
 }
 
