@@ -35,6 +35,10 @@ fn every_problem_is_named_with_its_place() {
     place.edit("starsystem.sandbox.yaml", "region: iad", "regoin: iad");
     place.edit("starsystem.yaml", "depends_on: [app-db]", "depends_on: [app-bd]");
     let ran = place.ss(["validate", "--env=sandbox"]).exits(3);
-    let ran = ran.says("starsystem.sandbox.yaml:").says("did you mean `region`").says("starsystem.yaml:").says("app-db");
+    let ran = ran
+        .says("starsystem.sandbox.yaml:")
+        .says("did you mean `region`")
+        .says("starsystem.yaml:")
+        .says("app-db");
     assert_eq!(ran.stdout, "");
 }

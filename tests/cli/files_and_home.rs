@@ -31,7 +31,12 @@ fn a_port_in_use_is_told() {
 fn no_home_is_told() {
     let place = Place::new();
     walkthrough(&place, 4400);
-    let output = place.command().args(["deploy", "--env=sandbox"]).env_remove("HOME").env_remove("STARSYSTEM_HOME").output();
+    let output = place
+        .command()
+        .args(["deploy", "--env=sandbox"])
+        .env_remove("HOME")
+        .env_remove("STARSYSTEM_HOME")
+        .output();
     Ran::of(output.expect("runs")).exits(1).says("SS0406").says("STARSYSTEM_HOME");
 }
 
@@ -56,9 +61,16 @@ fn a_second_run_is_told_who_holds_the_lock() {
     let sandbox = Sandbox::start(&place, port, &place.path().join("sandbox.yaml"));
     sandbox.fault("POST /neon/api/v2/projects", 1, &json!({"delay_ms": 4000}));
     let mut first = place.command();
-    let mut first = first.args(["deploy", "--env=sandbox"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("runs");
+    let mut first = first
+        .args(["deploy", "--env=sandbox"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs");
     let begun = Instant::now();
-    while sandbox.count("POST /neon/api/v2/projects") == 0 && begun.elapsed() < Duration::from_secs(20) {
+    while sandbox.count("POST /neon/api/v2/projects") == 0
+        && begun.elapsed() < Duration::from_secs(20)
+    {
         std::thread::sleep(Duration::from_millis(20));
     }
     place.ss(["deploy", "--env=sandbox"]).exits(5).says("SS0401").says("ss deploy --env=sandbox");
@@ -75,7 +87,12 @@ fn a_killed_run_is_finished_by_the_next_without_a_second_project() {
     // The project is made, and its answer is on the way when the run dies.
     sandbox.fault("POST /neon/api/v2/projects", 1, &json!({"delay_ms": 3000, "after": true}));
     let mut first = place.command();
-    let mut first = first.args(["deploy", "--env=sandbox"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("runs");
+    let mut first = first
+        .args(["deploy", "--env=sandbox"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runs");
     let begun = Instant::now();
     while sandbox.holds().0 == 0 && begun.elapsed() < Duration::from_secs(20) {
         std::thread::sleep(Duration::from_millis(20));
@@ -85,7 +102,10 @@ fn a_killed_run_is_finished_by_the_next_without_a_second_project() {
     place.ss(["deploy", "--env=sandbox"]).exits(0);
     assert_eq!((sandbox.holds().0, sandbox.count("POST /neon/api/v2/projects")), (1, 1));
     place.ss(["deploy", "--env=sandbox"]).exits(0).says("Nothing to change: 1 unchanged");
-    place.ss(["vault", "get", "app-db.DATABASE_URL", "--env=sandbox"]).exits(0).says("postgresql://");
+    place
+        .ss(["vault", "get", "app-db.DATABASE_URL", "--env=sandbox"])
+        .exits(0)
+        .says("postgresql://");
     place.ss(["inspect", "--list", "--env=sandbox"]).exits(0).says("interrupted");
 }
 

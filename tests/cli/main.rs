@@ -4,7 +4,9 @@
 
 mod common;
 
+mod as_files;
 mod configuration;
 mod files_and_home;
 mod main_job;
+mod rolling;
 mod vendor_trouble;

@@ -16,7 +16,10 @@ fn deploys_the_walkthrough_and_health_answers() {
     assert_eq!(lines[0], "→ app-db via neon...");
     assert!(lines[1].starts_with("  ✓ Project created: my-app-"), "{}", lines[1]);
     assert_eq!(lines[2..4], ["  ✓ DATABASE_URL written to vault", ""]);
-    assert_eq!(lines[4..7], ["→ api via fly...", "  ✓ App created: my-app-api", "  ✓ Machine launched in iad"]);
+    assert_eq!(
+        lines[4..7],
+        ["→ api via fly...", "  ✓ App created: my-app-api", "  ✓ Machine launched in iad"]
+    );
     assert_eq!(lines[7], format!("  ✓ Health check passing at {health}"));
     assert_eq!(lines[8..], ["", "✓ Deploy complete: 2 provisioned"]);
 
@@ -28,6 +31,9 @@ fn deploys_the_walkthrough_and_health_answers() {
     assert_eq!(urls.len(), 2, "{state}");
     assert!(urls.iter().any(|url| url.starts_with("  url: postgresql://")), "{urls:?}");
 
+    let said = [&ran.stdout, &ran.stderr, &state].map(String::as_str).join("\n");
+    no_secret_is_left(&place, &said);
+
     let before = sandbox.requests().len();
     let again = place.ss(["deploy", "--env=sandbox"]).exits(0);
     assert_eq!(again.stdout, "✓ Nothing to change: 2 unchanged\n");
@@ -36,4 +42,40 @@ fn deploys_the_walkthrough_and_health_answers() {
     place.ss(["drift", "--env=sandbox"]).exits(0).says("no drift");
     let gone = place.ss(["destroy", "--env=sandbox", "--yes=sandbox"]).exits(0);
     assert!(gone.stdout.ends_with("✓ Destroy complete: 2 destroyed\n"), "{}", gone.stdout);
+}
+
+/// Neither the provider tokens nor the database's password stand in anything that was printed or written, but for the
+/// vault, whose files are encrypted, and the sandbox's own folder.
+fn no_secret_is_left(place: &Place, said: &str) {
+    let url = place.ss(["vault", "get", "app-db.DATABASE_URL", "--env=sandbox"]).exits(0).stdout;
+    let password = url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('@'))
+        .and_then(|(user, _)| user.split_once(':'));
+    let password = password.expect("a URL with a password").1;
+    let canaries = ["sandbox-neon-key", "sandbox-fly-token", password];
+    for canary in canaries {
+        assert!(!said.contains(canary), "a secret was printed");
+    }
+    let mut folders = vec![place.path().to_owned()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path == place.home().join("sandbox") {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).expect("a file");
+            for canary in canaries {
+                let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+                assert!(!found, "a secret is in {}", path.display());
+            }
+            files += 1;
+        }
+    }
+    assert!(files > 8, "only {files} files were searched");
 }

@@ -34,7 +34,11 @@ fn no_token_names_both_places_and_sends_nothing() {
     let (head, services) = text.split_once("connections:").expect("connections");
     let services = services.split_once("services:").expect("services").1;
     place.write("starsystem.prod.yaml", &format!("{head}services:{services}"));
-    place.edit("starsystem.prod.yaml", "region: us-east-2", "region: us-east-2\n      credential_env: NEON_API_KEY");
+    place.edit(
+        "starsystem.prod.yaml",
+        "region: us-east-2",
+        "region: us-east-2\n      credential_env: NEON_API_KEY",
+    );
     let ran = place.ss(["deploy", "--env=prod"]).exits(1);
     ran.says("SS0511").says("NEON_API_KEY").says("ss vault set neon.api_token");
 }
@@ -42,21 +46,49 @@ fn no_token_names_both_places_and_sends_nothing() {
 #[test]
 fn a_wrong_token_is_caught_before_anything_is_made() {
     let scene = Scene::new(walkthrough);
-    scene.place.edit("starsystem.sandbox.yaml", "project_name: my-app", "project_name: my-app\n      credential_env: NEON_API_KEY");
+    scene.place.edit(
+        "starsystem.sandbox.yaml",
+        "project_name: my-app",
+        "project_name: my-app\n      credential_env: NEON_API_KEY",
+    );
     let sandbox = scene.sandbox();
-    let output = scene.place.command().args(DEPLOY).env("NEON_API_KEY", "napi_wrong").output().expect("runs");
-    let ran = crate::common::Ran::of(output).exits(1).says("SS0512").says("NEON_API_KEY").says("ss vault set neon.api_token");
+    let output = scene
+        .place
+        .command()
+        .args(DEPLOY)
+        .env("NEON_API_KEY", "napi_wrong")
+        .output()
+        .expect("runs");
+    let ran = crate::common::Ran::of(output)
+        .exits(1)
+        .says("SS0512")
+        .says("NEON_API_KEY")
+        .says("ss vault set neon.api_token");
     assert!(!ran.stderr.contains("napi_wrong") && !ran.stdout.contains("napi_wrong"));
-    assert!(sandbox.requests().iter().all(|request| request.starts_with("GET ")), "{:?}", sandbox.requests());
+    assert!(
+        sandbox.requests().iter().all(|request| request.starts_with("GET ")),
+        "{:?}",
+        sandbox.requests()
+    );
     assert_eq!(sandbox.holds(), (0, 0, 0));
 }
 
 #[test]
 fn a_token_without_rights_is_told_and_the_database_is_safe() {
     let scene = Scene::new(walkthrough);
-    scene.place.edit("starsystem.sandbox.yaml", "port: 3000", "port: 3000\n      credential_env: FLY_API_TOKEN");
+    scene.place.edit(
+        "starsystem.sandbox.yaml",
+        "port: 3000",
+        "port: 3000\n      credential_env: FLY_API_TOKEN",
+    );
     let sandbox = scene.sandbox();
-    let output = scene.place.command().args(DEPLOY).env("FLY_API_TOKEN", "sandbox-fly-readonly").output().expect("runs");
+    let output = scene
+        .place
+        .command()
+        .args(DEPLOY)
+        .env("FLY_API_TOKEN", "sandbox-fly-readonly")
+        .output()
+        .expect("runs");
     let ran = crate::common::Ran::of(output).exits(1);
     ran.says("SS0311").says("recorded: 1 of 2").says("`app-db` safe").says("goes on at `api`");
     assert_eq!(sandbox.holds(), (1, 0, 0));
@@ -67,7 +99,11 @@ fn a_token_without_rights_is_told_and_the_database_is_safe() {
 #[test]
 fn an_unknown_organisation_is_told() {
     let scene = Scene::new(|place, port| process(place, port, "sleep 60"));
-    scene.place.edit("starsystem.sandbox.yaml", "app: my-app-api", "app: my-app-api\n      org: nobody");
+    scene.place.edit(
+        "starsystem.sandbox.yaml",
+        "app: my-app-api",
+        "app: my-app-api\n      org: nobody",
+    );
     let sandbox = scene.sandbox();
     scene.place.ss(DEPLOY).exits(1).says("nobody");
     assert_eq!(sandbox.holds().1, 0);
@@ -159,7 +195,11 @@ fn a_cut_connection_leaves_one_project() {
 fn garbage_instead_of_json_is_told_and_the_next_deploy_goes_on() {
     let scene = Scene::new(database);
     let sandbox = scene.sandbox();
-    sandbox.fault("GET /neon/api/v2/projects/{}/operations/{}", 1, &json!({"status": 200, "body": "<html>oops", "content_type": "text/html"}));
+    sandbox.fault(
+        "GET /neon/api/v2/projects/{}/operations/{}",
+        1,
+        &json!({"status": 200, "body": "<html>oops", "content_type": "text/html"}),
+    );
     scene.place.ss(DEPLOY).exits(1).says("app-db");
     scene.place.ss(DEPLOY).exits(0);
     assert_eq!(sandbox.holds().0, 1);
@@ -169,7 +209,11 @@ fn garbage_instead_of_json_is_told_and_the_next_deploy_goes_on() {
 fn a_failed_operation_is_told_and_the_project_is_kept() {
     let scene = Scene::new(database);
     let sandbox = scene.sandbox();
-    sandbox.fault("POST /neon/api/v2/projects", 1, &json!({"operation": "error", "action": "start_compute"}));
+    sandbox.fault(
+        "POST /neon/api/v2/projects",
+        1,
+        &json!({"operation": "error", "action": "start_compute"}),
+    );
     scene.place.ss(DEPLOY).exits(1).says("start_compute");
     assert_eq!(sandbox.holds().0, 1);
     scene.place.ss(["inspect", "--env=sandbox", "--state"]).exits(0).says("resource_id");
@@ -183,8 +227,13 @@ fn an_unreachable_database_shows_in_the_servers_last_lines() {
     let overlay = scene.place.read("starsystem.sandbox.yaml");
     let (head, api) = overlay.split_once("\n  api:").expect("an api");
     let head = head.split("\n  app-db:").next().expect("services");
-    let api = api.replace("NODE_ENV: production", "DATABASE_URL: postgresql://nobody@127.0.0.1:1/none?sslmode=disable");
-    scene.place.write("starsystem.sandbox.yaml", &format!("{head}\n  api:{api}      wait_timeout: 8s\n"));
+    let api = api.replace(
+        "NODE_ENV: production",
+        "DATABASE_URL: postgresql://nobody@127.0.0.1:1/none?sslmode=disable",
+    );
+    scene
+        .place
+        .write("starsystem.sandbox.yaml", &format!("{head}\n  api:{api}      wait_timeout: 8s\n"));
     let _sandbox = scene.sandbox();
     scene.place.ss(DEPLOY).exits(1).says("database:");
 }
@@ -210,7 +259,8 @@ fn a_failed_service_blocks_only_what_stands_on_it() {
     let report: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one JSON document");
     let status = |service: &str| {
         let services = report["services"].as_array().expect("services");
-        services.iter().find(|found| found["service"] == service).expect("the service")["status"].clone()
+        services.iter().find(|found| found["service"] == service).expect("the service")["status"]
+            .clone()
     };
     assert_eq!((status("app-db"), status("api")), (json!("failed"), json!("blocked")));
     assert_eq!(report["status"], json!("failed"));

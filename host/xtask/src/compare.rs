@@ -22,7 +22,8 @@ pub fn run() -> Result<(), String> {
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
     for turn in 0..=TURNS {
-        let (mine, peer) = (cpu_ms(&mut own, OWN_RUNS)?, terraform.as_deref().map(terraform_ms).transpose()?);
+        let (mine, peer) =
+            (cpu_ms(&mut own, OWN_RUNS)?, terraform.as_deref().map(terraform_ms).transpose()?);
         // The first turn warms the disk.
         if turn > 0 {
             ours.push(mine);
@@ -42,7 +43,11 @@ pub fn run() -> Result<(), String> {
 }
 
 fn prepare_terraform(directory: &Path) -> Result<Option<PathBuf>, String> {
-    let version = Command::new("terraform").arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let version = Command::new("terraform")
+        .arg("version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     if version.is_err() {
         return Ok(None);
     }
@@ -58,7 +63,10 @@ resource "terraform_data" "api" {
         .and_then(|()| std::fs::write(directory.join("main.tf"), resources))
         .map_err(|error| error.to_string())?;
     let mut init = Command::new("terraform");
-    init.args(["init", "-input=false"]).current_dir(directory).env("CHECKPOINT_DISABLE", "1").stdout(Stdio::null());
+    init.args(["init", "-input=false"])
+        .current_dir(directory)
+        .env("CHECKPOINT_DISABLE", "1")
+        .stdout(Stdio::null());
     succeed(&mut init)?;
     Ok(Some(directory.to_owned()))
 }
@@ -82,8 +90,10 @@ fn cpu_ms(command: &mut Command, runs: u32) -> Result<f64, String> {
 /// What the kernel says of all finished children of this process, in milliseconds.
 fn children_ms() -> Result<f64, String> {
     let stat = std::fs::read_to_string("/proc/self/stat").map_err(|error| error.to_string())?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks =
+        |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
     Ok((ticks(13) + ticks(14)) * 10.0)
 }
 

@@ -35,14 +35,19 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
 
 fn write_project(directory: &Path, image: &str) -> Result<(), String> {
     let example = root().join("examples/postgres-and-api");
-    let read = |name: &str| std::fs::read_to_string(example.join(name)).map_err(|error| format!("{name}: {error}"));
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?.as_secs();
+    let read = |name: &str| {
+        std::fs::read_to_string(example.join(name)).map_err(|error| format!("{name}: {error}"))
+    };
+    let seconds =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| error.to_string())?.as_secs();
     let app = format!("ss-live-{seconds}");
     let overlay = read("starsystem.prod.yaml")?
         .replace("app: my-app-api", &format!("app: {app}"))
         .replace("project_name: my-app", &format!("project_name: {app}"))
         .replace("ghcr.io/me/my-app-api:latest", image);
-    let write = |name: &str, text: &str| std::fs::write(directory.join(name), text).map_err(|error| format!("{name}: {error}"));
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.join(name), text).map_err(|error| format!("{name}: {error}"))
+    };
     write("starsystem.yaml", &read("starsystem.yaml")?)?;
     write("starsystem.prod.yaml", &overlay)
 }
@@ -68,5 +73,9 @@ fn walk(ss: &Path, directory: &Path) -> Result<(), String> {
     let again = output(ss_in(ss, directory).args(["deploy", "--env=prod"]))?;
     let said = String::from_utf8_lossy(&again.stdout).into_owned();
     print!("{said}");
-    if said.contains("Nothing to change: 2 unchanged") { Ok(()) } else { Err("a second deploy changed something".to_owned()) }
+    if said.contains("Nothing to change: 2 unchanged") {
+        Ok(())
+    } else {
+        Err("a second deploy changed something".to_owned())
+    }
 }

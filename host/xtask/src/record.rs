@@ -21,10 +21,13 @@ pub fn run() -> Result<(), String> {
         command
     };
     for name in ["starsystem.yaml", "starsystem.sandbox.yaml"] {
-        std::fs::copy(example.join(name), scratch.0.join(name)).map_err(|error| format!("{name}: {error}"))?;
+        std::fs::copy(example.join(name), scratch.0.join(name))
+            .map_err(|error| format!("{name}: {error}"))?;
     }
     let images = example.join("sandbox.yaml");
-    succeed(ss_command().args(["sandbox", "start", "--config"]).arg(&images).stdout(Stdio::null()))?;
+    succeed(
+        ss_command().args(["sandbox", "start", "--config"]).arg(&images).stdout(Stdio::null()),
+    )?;
     let recorded = record(&mut ss_command());
     let stopped = succeed(ss_command().args(["sandbox", "stop"]).stdout(Stdio::null()));
     let lines = recorded?;
@@ -57,9 +60,15 @@ fn draw(lines: &[(f64, String)]) -> String {
     );
     for (index, (at, line)) in lines.iter().enumerate() {
         let y = (index + 2) * LINE_HEIGHT - 6;
-        let text = line.replace('&', "&amp;").replace('<', "&lt;").replace('✓', "<tspan class=\"g\">✓</tspan>");
+        let text = line
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('✓', "<tspan class=\"g\">✓</tspan>");
         // Writing to a string cannot fail.
-        let _ = writeln!(svg, "<text x=\"20\" y=\"{y}\" style=\"animation-delay:{at:.2}s\">{text}</text>");
+        let _ = writeln!(
+            svg,
+            "<text x=\"20\" y=\"{y}\" style=\"animation-delay:{at:.2}s\">{text}</text>"
+        );
     }
     svg.push_str("</svg>\n");
     svg

@@ -32,7 +32,8 @@ pub fn output(command: &mut Command) -> Result<Output, String> {
 /// Builds the release binary and says where it is.
 pub fn release_binary() -> Result<PathBuf, String> {
     succeed(cargo().args(["build", "--release", "--locked", "-p", "ss"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let binary = target.join("release").join("ss");
     if binary.is_file() { Ok(binary) } else { Err(format!("there is no `{}`", binary.display())) }
 }

@@ -25,7 +25,8 @@ const ROOMS: [(&str, &[&str]); 14] = [
 ];
 const LINES_MAX: usize = 700;
 /// Open marks and stubs, spelled in two halves so that this file does not hold them.
-const WORDS: [(&str, &str); 5] = [("FIX", "ME"), ("XX", "X"), ("todo", "!("), ("unimplemented", "!("), ("#[ign", "ore")];
+const WORDS: [(&str, &str); 5] =
+    [("FIX", "ME"), ("XX", "X"), ("todo", "!("), ("unimplemented", "!("), ("#[ign", "ore")];
 
 /// Checks everything and names every problem.
 pub fn run() -> Result<(), String> {
@@ -38,7 +39,11 @@ pub fn run() -> Result<(), String> {
         }
         words(&file, &text, &mut problems);
     }
-    if problems.is_empty() { Ok(()) } else { Err(format!("not tidy:\n  {}", problems.join("\n  "))) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("not tidy:\n  {}", problems.join("\n  ")))
+    }
 }
 
 fn tracked() -> Result<Vec<PathBuf>, String> {
@@ -54,12 +59,18 @@ fn layering(problems: &mut Vec<String>) -> Result<(), String> {
         seen.insert(room);
         let normal = text.split("[dev-dependencies]").next().unwrap_or(&text);
         for line in normal.lines() {
-            let Some(imported) = line.strip_prefix("ss-").and_then(|rest| rest.split(['.', ' ', '=']).next()) else { continue };
+            let Some(imported) =
+                line.strip_prefix("ss-").and_then(|rest| rest.split(['.', ' ', '=']).next())
+            else {
+                continue;
+            };
             if imported != room && !allowed.contains(&imported) {
                 problems.push(format!("host/{room} imports ss-{imported}, which is not below it"));
             }
         }
-        if !matches!(room, "wasm" | "wasm-build" | "wasm-config") && normal.lines().any(|line| line.starts_with("wasmtime")) {
+        if !matches!(room, "wasm" | "wasm-build" | "wasm-config")
+            && normal.lines().any(|line| line.starts_with("wasmtime"))
+        {
             problems.push(format!("host/{room} says wasmtime; only the wasm rooms do"));
         }
     }

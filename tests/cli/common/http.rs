@@ -27,10 +27,17 @@ pub fn request(port: u16, method: &str, path: &str, body: Option<&str>) -> std::
     let text = String::from_utf8_lossy(&bytes);
     let broken = || std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "no whole answer");
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(broken)?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broken)?;
+    let status =
+        head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(broken)?;
     let head = head.to_ascii_lowercase();
-    let body = if head.contains("transfer-encoding: chunked") { unchunk(body).ok_or_else(broken)? } else { body.to_owned() };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    let body = if head.contains("transfer-encoding: chunked") {
+        unchunk(body).ok_or_else(broken)?
+    } else {
+        body.to_owned()
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
     if length.is_some_and(|length| body.len() < length) {
         return Err(broken());
     }

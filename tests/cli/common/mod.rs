@@ -41,7 +41,8 @@ impl Place {
     }
 
     pub fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+        std::fs::read_to_string(self.path().join(name))
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// Replaces text in a file; the text must be there.
@@ -55,14 +56,20 @@ impl Place {
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ss"));
         command.current_dir(self.path()).env_clear();
-        for (name, value) in [("PATH", std::env::var_os("PATH")), ("SS_SANDBOX_PG_BIN", std::env::var_os("SS_SANDBOX_PG_BIN"))] {
+        for (name, value) in [
+            ("PATH", std::env::var_os("PATH")),
+            ("SS_SANDBOX_PG_BIN", std::env::var_os("SS_SANDBOX_PG_BIN")),
+        ] {
             if let Some(value) = value {
                 command.env(name, value);
             }
         }
         // The Postgres template is shared between tests: making it takes longer than a test.
         let cache = std::env::temp_dir().join("ss-test-cache");
-        command.env("HOME", self.path()).env("STARSYSTEM_HOME", self.home()).env("XDG_CACHE_HOME", cache);
+        command
+            .env("HOME", self.path())
+            .env("STARSYSTEM_HOME", self.home())
+            .env("XDG_CACHE_HOME", cache);
         command
     }
 
@@ -75,7 +82,11 @@ impl Place {
 impl Ran {
     pub fn of(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
-        Self { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// Insists on an exit code, and shows everything when it is another.

@@ -41,8 +41,9 @@ impl<'p> Sandbox<'p> {
     /// `/_control/…` with a JSON body.
     #[track_caller]
     pub fn control(&self, method: &str, path: &str, body: &Value) -> Value {
-        let answer = http::request(self.port, method, &format!("/_control/{path}"), Some(&body.to_string()))
-            .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let answer =
+            http::request(self.port, method, &format!("/_control/{path}"), Some(&body.to_string()))
+                .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         assert!((200..300).contains(&answer.status), "{method} {path}: {answer:?}");
         serde_json::from_str(&answer.body).unwrap_or(Value::Null)
     }
@@ -54,14 +55,24 @@ impl<'p> Sandbox<'p> {
         entries
             .iter()
             .filter(|entry| !entry["path"].as_str().unwrap_or_default().starts_with("/_control"))
-            .map(|entry| format!("{} {}", entry["method"].as_str().unwrap_or("?"), entry["path"].as_str().unwrap_or("?")))
+            .map(|entry| {
+                format!(
+                    "{} {}",
+                    entry["method"].as_str().unwrap_or("?"),
+                    entry["path"].as_str().unwrap_or("?")
+                )
+            })
             .collect()
     }
 
     /// Injects a fault on a route, `times` times.
     #[track_caller]
     pub fn fault(&self, route: &str, times: u32, fault: &Value) {
-        self.control("POST", "faults", &serde_json::json!({"route": route, "times": times, "fault": fault}));
+        self.control(
+            "POST",
+            "faults",
+            &serde_json::json!({"route": route, "times": times, "fault": fault}),
+        );
     }
 
     /// How many requests of a method and path arrived.
@@ -73,7 +84,8 @@ impl<'p> Sandbox<'p> {
     pub fn holds(&self) -> (u64, u64, u64) {
         let status = self.control("GET", "status", &Value::Null);
         let apps = status["fly"]["apps"].as_u64().expect("a number of apps");
-        let machines = status["fly"]["machines"].as_array().map_or(0, |machines| machines.len() as u64);
+        let machines =
+            status["fly"]["machines"].as_array().map_or(0, |machines| machines.len() as u64);
         (status["neon"]["projects"].as_u64().expect("a number of projects"), apps, machines)
     }
 }
