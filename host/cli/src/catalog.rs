@@ -63,7 +63,8 @@ impl Catalog {
     pub fn types(&self) -> BTreeMap<String, TargetType> {
         let entry = |(kind, provisioner): (&String, &Arc<dyn Provisioner>)| {
             let Plugin { pin, manifest } = provisioner.plugin();
-            let schema = manifest.targets.iter().find(|target| target.kind == *kind)?.schema.clone();
+            let schema =
+                manifest.targets.iter().find(|target| target.kind == *kind)?.schema.clone();
             let facts = manifest.facts(kind, pin, immutable_paths(&schema))?;
             Some((kind.clone(), TargetType { facts: Arc::new(facts), schema }))
         };
@@ -83,8 +84,12 @@ impl Catalog {
     /// A connection by its name, or why there is none.
     pub fn connection(&self, name: &str) -> Result<&Connection, Failure> {
         self.connections().find(|connection| connection.name == name).ok_or_else(|| {
-            let failure = Failure::new("SS0602", format!("the overlay overrides the connection `{name}`, and no provisioner has it"));
-            match did_you_mean(name, self.connections().map(|connection| connection.name.as_str())) {
+            let failure = Failure::new(
+                "SS0602",
+                format!("the overlay overrides the connection `{name}`, and no provisioner has it"),
+            );
+            match did_you_mean(name, self.connections().map(|connection| connection.name.as_str()))
+            {
                 Some(hint) => failure.hint(hint),
                 None => failure,
             }

@@ -28,21 +28,25 @@ pub struct Context {
 impl Context {
     /// Reads the surroundings.
     pub fn new(cli: &Cli) -> Self {
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable = |name: &str| {
+            std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+        };
         Self {
             directory: cli.directory.clone().unwrap_or_else(|| PathBuf::from(".")),
             json: cli.json,
             quiet: cli.quiet,
             style: Style::detect(cli.no_color || cli.json),
-            home: variable("STARSYSTEM_HOME").or_else(|| variable("HOME").map(|home| home.join(".starsystem"))),
+            home: variable("STARSYSTEM_HOME")
+                .or_else(|| variable("HOME").map(|home| home.join(".starsystem"))),
         }
     }
 
     /// `STARSYSTEM_HOME`, or `~/.starsystem`.
     pub fn home(&self) -> Result<&Path, CommandError> {
         self.home.as_deref().ok_or_else(|| {
-            let failure = Failure::new("SS0406", "there is no home: neither STARSYSTEM_HOME nor HOME is set")
-                .hint("set STARSYSTEM_HOME to a directory that only you can read");
+            let failure =
+                Failure::new("SS0406", "there is no home: neither STARSYSTEM_HOME nor HOME is set")
+                    .hint("set STARSYSTEM_HOME to a directory that only you can read");
             CommandError::new(Exit::Failed, failure)
         })
     }
@@ -50,9 +54,13 @@ impl Context {
     /// The vault below the home.
     pub fn vault(&self) -> Result<VaultHome, CommandError> {
         let home = self.home()?.to_owned();
-        let identity = if let Some(key) = std::env::var("STARSYSTEM_AGE_KEY").ok().filter(|key| !key.is_empty()) {
+        let identity = if let Some(key) =
+            std::env::var("STARSYSTEM_AGE_KEY").ok().filter(|key| !key.is_empty())
+        {
             IdentitySource::Key(Secret::new(key))
-        } else if let Some(path) = std::env::var_os("STARSYSTEM_IDENTITY").filter(|path| !path.is_empty()) {
+        } else if let Some(path) =
+            std::env::var_os("STARSYSTEM_IDENTITY").filter(|path| !path.is_empty())
+        {
             IdentitySource::File(PathBuf::from(path))
         } else {
             IdentitySource::Home

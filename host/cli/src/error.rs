@@ -46,7 +46,9 @@ impl CommandError {
         match (&self.report, as_json) {
             (_, true) => println!("{}", self.json()),
             (Report::Failure(failure), false) => eprint!("{}", failure_text(failure)),
-            (Report::Diagnostics { problems, files }, false) => eprint!("{}", render(problems, files)),
+            (Report::Diagnostics { problems, files }, false) => {
+                eprint!("{}", render(problems, files))
+            }
         }
     }
 

@@ -48,7 +48,8 @@ impl LocalCloud {
     pub fn status(&self) -> Option<Value> {
         let (status, body) = request(self.port, "GET", "/_control/status").ok()?;
         let value: Value = serde_json::from_slice(&body).ok()?;
-        (status == 200 && value.get("neon").is_some() && value.get("fly").is_some()).then_some(value)
+        (status == 200 && value.get("neon").is_some() && value.get("fly").is_some())
+            .then_some(value)
     }
 
     /// Starts it in the background; it is ready when this returns.
@@ -62,7 +63,11 @@ impl LocalCloud {
             command.arg("--config").arg(config);
         }
         // Its own process group: Ctrl-C in this terminal is not meant for it.
-        command.stdin(Stdio::null()).stdout(log.try_clone().map_err(io)?).stderr(log).process_group(0);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(io)?)
+            .stderr(log)
+            .process_group(0);
         let mut child = command.spawn().map_err(io)?;
         let begun = Instant::now();
         loop {
@@ -83,7 +88,8 @@ impl LocalCloud {
 
     fn did_not_start(&self, why: &str) -> CommandError {
         let log = std::fs::read_to_string(self.log_path()).unwrap_or_default();
-        let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing").to_owned();
+        let last =
+            log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing").to_owned();
         Failure::new("SS0701", format!("the sandbox on port {} did not start: {why}", self.port))
             .hint(format!("it printed last: {last}"))
             .hint(format!("its whole log is {}", self.log_path().display()))
@@ -95,7 +101,8 @@ impl LocalCloud {
         if self.status().is_none() {
             return Ok(false);
         }
-        request(self.port, "POST", "/_control/shutdown").map_err(|error| failed(format!("the sandbox does not answer: {error}")))?;
+        request(self.port, "POST", "/_control/shutdown")
+            .map_err(|error| failed(format!("the sandbox does not answer: {error}")))?;
         let begun = Instant::now();
         while self.status().is_some() {
             if begun.elapsed() > STOP_MAX {
@@ -116,7 +123,10 @@ fn request(port: u16, method: &str, path: &str) -> std::io::Result<(u16, Vec<u8>
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )?;
     let mut answer = Vec::new();
     stream.take(4 << 20).read_to_end(&mut answer)?;
     let text = String::from_utf8_lossy(&answer);
@@ -124,14 +134,16 @@ fn request(port: u16, method: &str, path: &str) -> std::io::Result<(u16, Vec<u8>
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     // Small answers come whole; a chunked one is its pieces without the lengths between them.
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    let body = if chunked { body.split("\r\n").skip(1).step_by(2).collect() } else { body.to_owned() };
+    let body =
+        if chunked { body.split("\r\n").skip(1).step_by(2).collect() } else { body.to_owned() };
     Ok((status, body.into_bytes()))
 }
 
 /// The port that all of the overlay's connections share on this machine.
 fn shared_port(connections: impl Iterator<Item = (String, bool)>) -> Option<u16> {
     let mut ports = connections.map(|(url, local)| {
-        let authority = url.strip_prefix("http://").filter(|_| local)?.split('/').next()?.to_owned();
+        let authority =
+            url.strip_prefix("http://").filter(|_| local)?.split('/').next()?.to_owned();
         authority.rsplit_once(':')?.1.parse::<u16>().ok()
     });
     let first = ports.next()??;
@@ -139,8 +151,15 @@ fn shared_port(connections: impl Iterator<Item = (String, bool)>) -> Option<u16>
 }
 
 /// Starts the sandbox when the overlay points at one that is not running, and the project says what it should run.
-pub fn ensure(context: &Context, project: &Project, connections: &BTreeMap<String, Override>) -> Result<(), CommandError> {
-    let Some(port) = shared_port(connections.values().map(|to| (to.base_url.clone(), to.local))) else { return Ok(()) };
+pub fn ensure(
+    context: &Context,
+    project: &Project,
+    connections: &BTreeMap<String, Override>,
+) -> Result<(), CommandError> {
+    let Some(port) = shared_port(connections.values().map(|to| (to.base_url.clone(), to.local)))
+    else {
+        return Ok(());
+    };
     let config = project.directory.join("sandbox.yaml");
     if !config.is_file() {
         return Ok(());
@@ -169,12 +188,16 @@ struct SandboxVault {
     port: u16,
 }
 
-const SANDBOX_TOKENS: [(&str, &str); 2] = [("neon.api_token", "sandbox-neon-key"), ("fly.api_token", "sandbox-fly-token")];
+const SANDBOX_TOKENS: [(&str, &str); 2] =
+    [("neon.api_token", "sandbox-neon-key"), ("fly.api_token", "sandbox-fly-token")];
 
 #[async_trait]
 impl Vault for SandboxVault {
     async fn token(&self, name: &str) -> Result<Option<Secret>, VaultError> {
-        let own = SANDBOX_TOKENS.iter().find(|(known, _)| *known == name).map(|(_, token)| Secret::from(*token));
+        let own = SANDBOX_TOKENS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, token)| Secret::from(*token));
         let cloud = LocalCloud { port: self.port, directory: PathBuf::new() };
         match own {
             Some(token) if cloud.status().is_some() => Ok(Some(token)),
@@ -186,7 +209,11 @@ impl Vault for SandboxVault {
         self.inner.credentials().await
     }
 
-    async fn replace_credentials(&self, service: &str, values: BTreeMap<String, Secret>) -> Result<(), VaultError> {
+    async fn replace_credentials(
+        &self,
+        service: &str,
+        values: BTreeMap<String, Secret>,
+    ) -> Result<(), VaultError> {
         self.inner.replace_credentials(service, values).await
     }
 

@@ -57,9 +57,9 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
 
 /// One thread: a deploy waits for vendors, it does not compute.
 fn block_on(work: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new("SS0002", format!("the runtime cannot be started: {error}")))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+            Failure::new("SS0002", format!("the runtime cannot be started: {error}"))
+        })?;
     runtime.block_on(work)
 }

@@ -27,7 +27,9 @@ pub fn load(
 ) -> Result<Vec<WasmProvisioner>, CommandError> {
     let consents: Result<Vec<Consent>, CommandError> = grants
         .iter()
-        .map(|text| text.parse().map_err(|error| CommandError::usage(format!("`--grant={text}`: {error}"))))
+        .map(|text| {
+            text.parse().map_err(|error| CommandError::usage(format!("`--grant={text}`: {error}")))
+        })
         .collect();
     let consents = consents?;
     let path = directory.join(LOCK_FILE);
@@ -37,7 +39,8 @@ pub fn load(
     let mut loaded = Vec::new();
     for (name, reference) in &config.plugins {
         let reference = reference.value.as_str();
-        let unusable = |message: String| CommandError::new(Exit::Invalid, Failure::new("SS0612", message));
+        let unusable =
+            |message: String| CommandError::new(Exit::Invalid, Failure::new("SS0612", message));
         let component = resolve(reference, directory)
             .and_then(|found| found.read())
             .map_err(|error| unusable(error.to_string()))?;
@@ -45,7 +48,10 @@ pub fn load(
             .map_err(|error| unusable(error.to_string()))?;
         let plugin = provisioner.plugin();
         if plugin.pin.name != *name {
-            return Err(unusable(format!("`{reference}` calls itself `{}`, and the project calls it `{name}`", plugin.pin.name)));
+            return Err(unusable(format!(
+                "`{reference}` calls itself `{}`, and the project calls it `{name}`",
+                plugin.pin.name
+            )));
         }
         let candidate = Candidate {
             name: name.clone(),
@@ -72,16 +78,24 @@ pub fn load(
 
 fn ask(candidate: &Candidate, question: &Question) -> Result<(), CommandError> {
     let name = &candidate.name;
-    eprintln!("The plugin `{name}` {} ({}) may:", printable(&candidate.version, 40), candidate.digest);
+    eprintln!(
+        "The plugin `{name}` {} ({}) may:",
+        printable(&candidate.version, 40),
+        candidate.digest
+    );
     for line in question.adds.lines() {
         eprintln!("  + {}", printable(line, 300));
     }
     for line in question.drops.lines() {
         eprintln!("  - {}", printable(line, 300));
     }
-    let refused = |message: String| CommandError::new(Exit::Refused, Failure::new("SS0613", message));
+    let refused =
+        |message: String| CommandError::new(Exit::Refused, Failure::new("SS0613", message));
     if !std::io::stdin().is_terminal() {
-        return Err(refused(format!("the plugin `{name}` has not been granted this; grant it with `--grant={}`", question.consent)));
+        return Err(refused(format!(
+            "the plugin `{name}` has not been granted this; grant it with `--grant={}`",
+            question.consent
+        )));
     }
     eprint!("Grant it? [y/N] ");
     // A prompt that cannot be flushed is answered all the same.

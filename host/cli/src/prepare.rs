@@ -25,7 +25,10 @@ pub async fn plan(
 ) -> Result<Plan, CommandError> {
     let config = checked.config.as_ref().expect("a usable configuration is there");
     let digests = digests(vault).await?;
-    let allowed = Allowed { replace: services(&scope.allow_replace)?, destroy: services(&scope.allow_destroy)? };
+    let allowed = Allowed {
+        replace: services(&scope.allow_replace)?,
+        destroy: services(&scope.allow_destroy)?,
+    };
     let plan = decide(&Question {
         system: &config.system,
         environment: project.env(),
@@ -44,10 +47,17 @@ pub async fn plan(
 
 /// Service ids from the command line.
 pub fn services(texts: &[String]) -> Result<BTreeSet<ServiceId>, CommandError> {
-    texts.iter().map(|text| ServiceId::new(text.as_str()).map_err(|error| CommandError::usage(error.to_string()))).collect()
+    texts
+        .iter()
+        .map(|text| {
+            ServiceId::new(text.as_str()).map_err(|error| CommandError::usage(error.to_string()))
+        })
+        .collect()
 }
 
-async fn digests(vault: &dyn Vault) -> Result<BTreeMap<String, BTreeMap<String, String>>, CommandError> {
+async fn digests(
+    vault: &dyn Vault,
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, CommandError> {
     let credentials = vault.credentials().await?;
     if credentials.is_empty() {
         return Ok(BTreeMap::new());
@@ -56,7 +66,10 @@ async fn digests(vault: &dyn Vault) -> Result<BTreeMap<String, BTreeMap<String, 
     let digest = |(name, secret): (&String, &ss_core::redact::Secret)| {
         (name.clone(), keyed_digest(key.expose(), secret.expose()))
     };
-    Ok(credentials.iter().map(|(service, names)| (service.clone(), names.iter().map(digest).collect())).collect())
+    Ok(credentials
+        .iter()
+        .map(|(service, names)| (service.clone(), names.iter().map(digest).collect()))
+        .collect())
 }
 
 /// The state as the real resources are: gone ones are left out, changed ones are to be applied again.
@@ -72,7 +85,9 @@ pub async fn refreshed(run: &Arc<Run>, mut state: State) -> Result<State, Comman
                     record.progress = Progress::Unverified;
                 }
             }
-            Observed::Unknown(failure) => return Err(failure.hint(format!("`{id}` could not be read")).into()),
+            Observed::Unknown(failure) => {
+                return Err(failure.hint(format!("`{id}` could not be read")).into());
+            }
         }
     }
     Ok(state)

@@ -35,7 +35,9 @@ impl Project {
             None => only_environment(&directory)?,
         };
         let Some(env) = env else {
-            return Err(CommandError::usage("name the environment: `--env=prod` for starsystem.prod.yaml"));
+            return Err(CommandError::usage(
+                "name the environment: `--env=prod` for starsystem.prod.yaml",
+            ));
         };
         let overlay = read(&directory, &format!("starsystem.{env}.yaml"))?;
         Ok(Self { directory, base, overlay: Some((env, overlay)) })
@@ -64,7 +66,10 @@ impl Project {
 
     /// The files, in the order that diagnostics count them.
     pub fn files(&self) -> Vec<SourceFile> {
-        std::iter::once(&self.base).chain(self.overlay.as_ref().map(|(_, file)| file)).cloned().collect()
+        std::iter::once(&self.base)
+            .chain(self.overlay.as_ref().map(|(_, file)| file))
+            .cloned()
+            .collect()
     }
 
     /// The configuration without its targets checked: enough to know names and plugins.
@@ -81,7 +86,8 @@ impl Project {
         let texts = std::iter::once(&self.base).chain(self.overlay.as_ref().map(|(_, file)| file));
         // Most projects name no plugin of their own; those are not read twice.
         let names_plugins = texts.into_iter().any(|file| file.text.contains("plugins"));
-        let config = if names_plugins { config::parse(&self.base, self.overlay_ref()).0 } else { None };
+        let config =
+            if names_plugins { config::parse(&self.base, self.overlay_ref()).0 } else { None };
         Catalog::of_project(context, &self.directory, config.as_ref(), grants)
     }
 
@@ -104,7 +110,10 @@ impl Project {
 
     /// The end of a command whose configuration is not valid.
     pub fn invalid(&self, problems: Vec<Diagnostic>) -> CommandError {
-        CommandError { exit: Exit::Invalid, report: Report::Diagnostics { problems, files: self.files() } }
+        CommandError {
+            exit: Exit::Invalid,
+            report: Report::Diagnostics { problems, files: self.files() },
+        }
     }
 }
 
@@ -117,7 +126,9 @@ pub fn environments(directory: &Path) -> Vec<EnvName> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let mut found: Vec<EnvName> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter_map(|name| EnvName::new(name.strip_prefix("starsystem.")?.strip_suffix(".yaml")?).ok())
+        .filter_map(|name| {
+            EnvName::new(name.strip_prefix("starsystem.")?.strip_suffix(".yaml")?).ok()
+        })
         .collect();
     found.sort();
     found
@@ -130,7 +141,10 @@ fn only_environment(directory: &Path) -> Result<Option<EnvName>, CommandError> {
         1 => Ok(found.pop()),
         _ => {
             let names: Vec<&str> = found.iter().map(EnvName::as_str).collect();
-            Err(CommandError::usage(format!("name the environment with `--env=`: there are {}", names.join(", "))))
+            Err(CommandError::usage(format!(
+                "name the environment with `--env=`: there are {}",
+                names.join(", ")
+            )))
         }
     }
 }
@@ -139,27 +153,46 @@ fn read(directory: &Path, name: &str) -> Result<SourceFile, CommandError> {
     let path = directory.join(name);
     let invalid = |failure| CommandError::new(Exit::Invalid, failure);
     let length = match std::fs::metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => return Err(invalid(Failure::new("SS0110", format!("`{name}` is a directory")))),
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(invalid(Failure::new("SS0110", format!("`{name}` is a directory"))));
+        }
         Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err(invalid(missing(directory, name))),
-        Err(error) => return Err(invalid(Failure::new("SS0110", format!("`{name}` cannot be read: {error}")))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(invalid(missing(directory, name)));
+        }
+        Err(error) => {
+            return Err(invalid(Failure::new(
+                "SS0110",
+                format!("`{name}` cannot be read: {error}"),
+            )));
+        }
     };
     if length > FILE_BYTES_MAX as u64 {
-        let failure = Failure::new("SS0110", format!("`{name}` has {length} bytes; at most {FILE_BYTES_MAX} are read"));
+        let failure = Failure::new(
+            "SS0110",
+            format!("`{name}` has {length} bytes; at most {FILE_BYTES_MAX} are read"),
+        );
         return Err(invalid(failure));
     }
-    let bytes = std::fs::read(&path)
-        .map_err(|error| invalid(Failure::new("SS0110", format!("`{name}` cannot be read: {error}"))))?;
+    let bytes = std::fs::read(&path).map_err(|error| {
+        invalid(Failure::new("SS0110", format!("`{name}` cannot be read: {error}")))
+    })?;
     SourceFile::from_bytes(name, bytes).map_err(|problem| CommandError {
         exit: Exit::Invalid,
-        report: Report::Diagnostics { problems: vec![*problem], files: vec![SourceFile::new(name, "")] },
+        report: Report::Diagnostics {
+            problems: vec![*problem],
+            files: vec![SourceFile::new(name, "")],
+        },
     })
 }
 
 fn missing(directory: &Path, name: &str) -> Failure {
     if name == "starsystem.yaml" {
-        return Failure::new("SS0110", format!("there is no starsystem.yaml in `{}`", directory.display()))
-            .hint("`ss init` writes one; `-C DIR` works in another directory");
+        return Failure::new(
+            "SS0110",
+            format!("there is no starsystem.yaml in `{}`", directory.display()),
+        )
+        .hint("`ss init` writes one; `-C DIR` works in another directory");
     }
     let failure = Failure::new("SS0110", format!("there is no overlay `{name}`"));
     let found = environments(directory);
@@ -167,6 +200,9 @@ fn missing(directory: &Path, name: &str) -> Failure {
     match did_you_mean(wanted, found.iter().map(EnvName::as_str)) {
         Some(hint) => failure.hint(hint),
         None if found.is_empty() => failure.hint("`ss init` writes one"),
-        None => failure.hint(format!("there are: {}", found.iter().map(EnvName::as_str).collect::<Vec<_>>().join(", "))),
+        None => failure.hint(format!(
+            "there are: {}",
+            found.iter().map(EnvName::as_str).collect::<Vec<_>>().join(", ")
+        )),
     }
 }

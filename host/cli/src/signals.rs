@@ -6,7 +6,9 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Listens for SIGINT and SIGTERM until the process ends.
 pub fn listen(stop: &Stop) {
     let stop = stop.clone();
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return;
     };
     tokio::spawn(async move {
@@ -19,7 +21,9 @@ pub fn listen(stop: &Stop) {
             }
             asked = true;
             stop.stop();
-            eprintln!("\nstopping: requests in flight are finished and recorded; once more to stop at once");
+            eprintln!(
+                "\nstopping: requests in flight are finished and recorded; once more to stop at once"
+            );
         }
     });
 }

@@ -69,7 +69,14 @@ pub fn wire(
         parallelism,
         budget: Budget::default(),
     };
-    let ports = Ports { provisioners: Arc::new(catalog), egress: Arc::new(egress), vault, store, clock, events };
+    let ports = Ports {
+        provisioners: Arc::new(catalog),
+        egress: Arc::new(egress),
+        vault,
+        store,
+        clock,
+        events,
+    };
     Ok(Wired { ports, settings })
 }
 
@@ -90,7 +97,9 @@ impl Wired {
 
 /// Who asks for the lease.
 pub fn holder(command: String) -> Holder {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|name| name.trim().to_owned());
     Holder {
         process: std::process::id(),
         host: host.filter(|name| !name.is_empty()).unwrap_or_else(|| "this machine".to_owned()),
@@ -102,7 +111,8 @@ pub fn holder(command: String) -> Holder {
 fn credentials(config: &Config) -> BTreeMap<ServiceId, EnvCredential> {
     let of = |(id, service): (&ServiceId, &ss_core::config::Service)| {
         let variable = service.target.as_ref()?.credential_env.clone()?;
-        let value = std::env::var(&variable).ok().filter(|value| !value.is_empty()).map(Secret::new);
+        let value =
+            std::env::var(&variable).ok().filter(|value| !value.is_empty()).map(Secret::new);
         Some((id.clone(), EnvCredential { variable, value }))
     };
     config.services.iter().filter_map(of).collect()
@@ -118,10 +128,15 @@ fn taken(config: &Config) -> BTreeMap<ServiceId, BTreeSet<String>> {
 
 /// The overlay's connections. One that gets a credential may only point at this machine: a cloned repository must
 /// not be able to send a token elsewhere.
-fn overrides(config: &Config, catalog: &Catalog) -> Result<BTreeMap<String, Override>, CommandError> {
+fn overrides(
+    config: &Config,
+    catalog: &Catalog,
+) -> Result<BTreeMap<String, Override>, CommandError> {
     let mut overrides = BTreeMap::new();
     for (name, to) in &config.connections {
-        let connection = catalog.connection(name).map_err(|failure| CommandError::new(Exit::Invalid, failure))?;
+        let connection = catalog
+            .connection(name)
+            .map_err(|failure| CommandError::new(Exit::Invalid, failure))?;
         let local = is_loopback(&to.base_url);
         if !local && connection.auth.is_some() {
             let failure = Failure::new(
@@ -132,7 +147,10 @@ fn overrides(config: &Config, catalog: &Catalog) -> Result<BTreeMap<String, Over
             return Err(CommandError::new(Exit::Refused, failure));
         }
         if !local && !to.base_url.starts_with("https://") {
-            let failure = Failure::new("SS0601", format!("`{name}` at `{}`: only https leaves this machine", to.base_url));
+            let failure = Failure::new(
+                "SS0601",
+                format!("`{name}` at `{}`: only https leaves this machine", to.base_url),
+            );
             return Err(CommandError::new(Exit::Refused, failure));
         }
         overrides.insert(name.clone(), Override { base_url: to.base_url.clone(), local });
@@ -142,14 +160,20 @@ fn overrides(config: &Config, catalog: &Catalog) -> Result<BTreeMap<String, Over
 
 /// Whether a URL names this machine, and nothing that merely looks like it.
 pub fn is_loopback(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else { return false };
+    let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else {
+        return false;
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     if authority.contains(['@', '\\', '%', '{']) {
         return false;
     }
     let host = match authority.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
-            Some((host, port)) if port.is_empty() || port.strip_prefix(':').is_some_and(is_port) => host,
+            Some((host, port))
+                if port.is_empty() || port.strip_prefix(':').is_some_and(is_port) =>
+            {
+                host
+            }
             _ => return false,
         },
         None => match authority.split_once(':') {
@@ -160,7 +184,8 @@ pub fn is_loopback(url: &str) -> bool {
     };
     host == "localhost"
         || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
-        || (authority.starts_with('[') && host.parse::<Ipv6Addr>().is_ok_and(|address| IpAddr::V6(address).is_loopback()))
+        || (authority.starts_with('[')
+            && host.parse::<Ipv6Addr>().is_ok_and(|address| IpAddr::V6(address).is_loopback()))
 }
 
 fn is_port(text: &str) -> bool {
@@ -173,13 +198,30 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_loopback() {
-        for url in ["http://127.0.0.1:4400/x", "http://127.9.9.9", "http://[::1]:80/", "https://localhost:1", "http://localhost"] {
+        for url in [
+            "http://127.0.0.1:4400/x",
+            "http://127.9.9.9",
+            "http://[::1]:80/",
+            "https://localhost:1",
+            "http://localhost",
+        ] {
             assert!(is_loopback(url), "{url}");
         }
         for url in [
-            "http://0.0.0.0:4400", "http://localhost.evil.com", "http://127.0.0.1.evil.com", "http://evil.com/127.0.0.1",
-            "http://127.0.0.1@evil.com", "http://evil.com#127.0.0.1", "http://0x7f.1", "http://127.1", "http://2130706433",
-            "http://[::ffff:127.0.0.1]", "http://[::]", "ftp://127.0.0.1", "http://127.0.0.1:evil", "http://{app}.localhost",
+            "http://0.0.0.0:4400",
+            "http://localhost.evil.com",
+            "http://127.0.0.1.evil.com",
+            "http://evil.com/127.0.0.1",
+            "http://127.0.0.1@evil.com",
+            "http://evil.com#127.0.0.1",
+            "http://0x7f.1",
+            "http://127.1",
+            "http://2130706433",
+            "http://[::ffff:127.0.0.1]",
+            "http://[::]",
+            "ftp://127.0.0.1",
+            "http://127.0.0.1:evil",
+            "http://{app}.localhost",
             "http://127.0.0.1\\@evil.com",
         ] {
             assert!(!is_loopback(url), "{url}");

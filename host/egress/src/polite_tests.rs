@@ -105,7 +105,13 @@ fn request(safe: bool) -> HttpRequest {
         headers: Vec::new(),
         body: None,
         timeout_ms: 30_000,
-        retry: RetryRules { safe, always: vec![423, 503], attempts: 5, total_ms: 60_000 },
+        retry: RetryRules {
+            safe,
+            always: vec![423, 503],
+            answers: Vec::new(),
+            attempts: 5,
+            total_ms: 60_000,
+        },
         rate: None,
     }
 }

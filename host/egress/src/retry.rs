@@ -30,6 +30,7 @@ pub(crate) fn may_repeat(
     end: &Result<HttpReply, EgressError>,
 ) -> Option<Effect> {
     match end {
+        Ok(reply) if rules.answers.contains(&reply.status) => None,
         Ok(reply) if reply.status == 429 || rules.always.contains(&reply.status) => {
             Some(Effect::None)
         }
@@ -98,7 +99,20 @@ mod tests {
     }
 
     fn rules(safe: bool, always: &[u16]) -> RetryRules {
-        RetryRules { safe, always: always.to_vec(), attempts: 5, total_ms: 60_000 }
+        RetryRules {
+            safe,
+            always: always.to_vec(),
+            answers: Vec::new(),
+            attempts: 5,
+            total_ms: 60_000,
+        }
+    }
+
+    #[test]
+    fn what_is_declared_an_answer_is_not_repeated() {
+        let long_poll = RetryRules { answers: vec![408], ..rules(true, &[]) };
+        assert_eq!(may_repeat(&long_poll, &answer(408, None)), None);
+        assert_eq!(may_repeat(&long_poll, &answer(500, None)), Some(Effect::Possible));
     }
 
     #[test]

@@ -12,5 +12,5 @@ mod rights;
 pub mod route;
 pub mod secrets;
 
-pub use rights::rights;
 pub use check::{ManifestError, TIMEOUT_MS_MAX};
+pub use rights::rights;

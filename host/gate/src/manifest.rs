@@ -153,6 +153,9 @@ pub struct Operation {
     /// Answers after which repeating is always safe: status → `always`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub retry: BTreeMap<u16, Retry>,
+    /// Statuses that are answers and never a reason to repeat: a long poll that ends with 408.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<u16>,
     /// Whether sending it twice does what sending it once does, so that a lost answer is no problem.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeatable: bool,

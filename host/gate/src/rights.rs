@@ -17,7 +17,9 @@ fn connection_lines(connection: &Connection) -> Vec<String> {
         None => "without a credential".to_owned(),
     };
     let mut lines = vec![format!("{}: {} {token}", connection.name, connection.base_url)];
-    lines.extend(connection.operations.iter().map(|operation| operation_line(connection, operation)));
+    lines.extend(
+        connection.operations.iter().map(|operation| operation_line(connection, operation)),
+    );
     lines
 }
 

@@ -41,7 +41,18 @@ fn the_page_is_current() {
     );
     section(&mut page, "Manifest", &schema);
     let definitions = schema["$defs"].as_object().cloned().unwrap_or_default();
-    for name in ["Target", "Output", "Credential", "Connection", "Auth", "Operation", "Adoption", "Rate", "ChangePhase", "Retry"] {
+    for name in [
+        "Target",
+        "Output",
+        "Credential",
+        "Connection",
+        "Auth",
+        "Operation",
+        "Adoption",
+        "Rate",
+        "ChangePhase",
+        "Retry",
+    ] {
         section(&mut page, name, &definitions[name]);
     }
     current("docs/manifest.md", &page);
@@ -55,7 +66,12 @@ fn section(page: &mut String, name: &str, schema: &Value) {
     let _ = write!(page, "\n## {name}\n\n{}\n\n", words(schema));
     if let Some(variants) = schema["oneOf"].as_array() {
         for variant in variants {
-            let _ = writeln!(page, "- `{}`: {}", variant["const"].as_str().unwrap_or_default(), words(variant));
+            let _ = writeln!(
+                page,
+                "- `{}`: {}",
+                variant["const"].as_str().unwrap_or_default(),
+                words(variant)
+            );
         }
         return;
     }
@@ -63,7 +79,12 @@ fn section(page: &mut String, name: &str, schema: &Value) {
     page.push_str("| field | type | | what |\n|---|---|---|---|\n");
     for (field, property) in schema["properties"].as_object().unwrap_or(&Map::new()) {
         let needed = if required.iter().any(|name| name == field) { "required" } else { "" };
-        let _ = writeln!(page, "| `{field}` | {} | {needed} | {} |", kind(property), words(property).replace('|', "\\|"));
+        let _ = writeln!(
+            page,
+            "| `{field}` | {} | {needed} | {} |",
+            kind(property),
+            words(property).replace('|', "\\|")
+        );
     }
 }
 
@@ -72,16 +93,28 @@ fn kind(property: &Value) -> String {
         return reference.rsplit('/').next().unwrap_or(reference).to_owned();
     }
     if let Some(options) = property["anyOf"].as_array() {
-        return options.iter().filter(|option| option["type"] != "null").map(kind).collect::<Vec<_>>().join(" or ");
+        return options
+            .iter()
+            .filter(|option| option["type"] != "null")
+            .map(kind)
+            .collect::<Vec<_>>()
+            .join(" or ");
     }
     let name = match &property["type"] {
         Value::String(name) => name.clone(),
-        Value::Array(names) => names.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect::<Vec<_>>().join(" or "),
+        Value::Array(names) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .filter(|name| *name != "null")
+            .collect::<Vec<_>>()
+            .join(" or "),
         _ => "any".to_owned(),
     };
     match name.as_str() {
         "array" => format!("list of {}", kind(&property["items"])),
-        "object" if property["additionalProperties"].is_object() => format!("map of {}", kind(&property["additionalProperties"])),
+        "object" if property["additionalProperties"].is_object() => {
+            format!("map of {}", kind(&property["additionalProperties"]))
+        }
         _ => name,
     }
 }

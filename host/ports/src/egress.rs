@@ -41,6 +41,8 @@ pub struct RetryRules {
     pub safe: bool,
     /// Statuses after which repeating is always safe.
     pub always: Vec<u16>,
+    /// Statuses that are answers, and never a reason to repeat.
+    pub answers: Vec<u16>,
     /// How many attempts in all, at least 1.
     pub attempts: u32,
     /// How long all attempts together may take, waits included; the first one always has its `timeout_ms`.

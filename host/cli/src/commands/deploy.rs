@@ -55,7 +55,9 @@ async fn deploy(
     let stop = Stop::default();
     signals::listen(&stop);
     let run = wired.run(RunKind::Deploy, lineage.clone(), stop);
-    let unfinished = stored.as_ref().is_some_and(|stored| stored.unfinished.is_some() || !stored.open.is_empty());
+    let unfinished = stored
+        .as_ref()
+        .is_some_and(|stored| stored.unfinished.is_some() || !stored.open.is_empty());
     let mut state = match stored {
         Some(stored) => recovered(context, &run, stored).await?,
         None => State::empty(lineage),
@@ -91,7 +93,11 @@ fn new_lineage() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-async fn recovered(context: &Context, run: &Arc<Run>, stored: Stored) -> Result<State, CommandError> {
+async fn recovered(
+    context: &Context,
+    run: &Arc<Run>,
+    stored: Stored,
+) -> Result<State, CommandError> {
     if stored.open.is_empty() && stored.unfinished.is_none() {
         return Ok(stored.state);
     }
@@ -106,20 +112,30 @@ fn refuse_skips(args: &args::Deploy, checked: &Checked) -> Result<(), CommandErr
         .desired
         .iter()
         .filter_map(|service| match &service.target {
-            ss_core::plan::Wanted::Unknown(kind) => Some(format!("`{}` (type `{kind}`)", service.id)),
+            ss_core::plan::Wanted::Unknown(kind) => {
+                Some(format!("`{}` (type `{kind}`)", service.id))
+            }
             _ => None,
         })
         .collect();
     if unknown.is_empty() || args.allow_skip || args.dry_run {
         return Ok(());
     }
-    let failure = Failure::new("SS0304", format!("no provisioner for {}; nothing was done", unknown.join(", ")))
-        .hint("check the type for a typo, or leave such services out with `--allow-skip`");
+    let failure = Failure::new(
+        "SS0304",
+        format!("no provisioner for {}; nothing was done", unknown.join(", ")),
+    )
+    .hint("check the type for a typo, or leave such services out with `--allow-skip`");
     Err(CommandError::new(Exit::Invalid, failure))
 }
 
 fn same_as_saved(path: &Path, now: &Plan) -> Result<(), CommandError> {
-    let unreadable = |why: String| CommandError::from(Failure::new("SS0305", format!("`{}` is not a saved plan: {why}", path.display())));
+    let unreadable = |why: String| {
+        CommandError::from(Failure::new(
+            "SS0305",
+            format!("`{}` is not a saved plan: {why}", path.display()),
+        ))
+    };
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
     let saved: Plan = serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
     if saved == *now {
@@ -130,7 +146,9 @@ fn same_as_saved(path: &Path, now: &Plan) -> Result<(), CommandError> {
     } else {
         "the configuration, a plugin or a credential changed since it was saved"
     };
-    let failure = Failure::new("SS0306", format!("the saved plan is stale: {what}; nothing was done")).hint("plan again");
+    let failure =
+        Failure::new("SS0306", format!("the saved plan is stale: {what}; nothing was done"))
+            .hint("plan again");
     Err(failure.into())
 }
 
@@ -145,14 +163,18 @@ fn refuse(context: &Context, plan: &Plan) -> Result<(), CommandError> {
 
 /// Asks only when something is replaced or destroyed.
 fn confirm(context: &Context, args: &args::Deploy, plan: &Plan) -> Result<(), CommandError> {
-    let drastic = plan.steps.iter().any(|step| matches!(step.action, Action::Replace | Action::Destroy));
+    let drastic =
+        plan.steps.iter().any(|step| matches!(step.action, Action::Replace | Action::Destroy));
     if !drastic || args.yes {
         return Ok(());
     }
     eprint!("{}", render::text(plan, context.style));
     if !std::io::stdin().is_terminal() {
-        let failure = Failure::new("SS0604", "something would be replaced or destroyed, and nobody is there to ask")
-            .hint("say so beforehand with `--yes`");
+        let failure = Failure::new(
+            "SS0604",
+            "something would be replaced or destroyed, and nobody is there to ask",
+        )
+        .hint("say so beforehand with `--yes`");
         return Err(CommandError::new(Exit::Refused, failure));
     }
     eprint!("Go on? [y/N] ");
@@ -179,7 +201,11 @@ fn nothing_to_do(context: &Context, plan: &Plan, run: &Run) -> Exit {
         });
         println!("{value}");
     } else {
-        println!("{} Nothing to change: {} unchanged", context.style.green("✓"), plan.counts.unchanged);
+        println!(
+            "{} Nothing to change: {} unchanged",
+            context.style.green("✓"),
+            plan.counts.unchanged
+        );
     }
     Exit::Ok
 }
@@ -192,8 +218,13 @@ fn tell(context: &Context, project: &Project, run: &Run, plan: &Plan, report: &R
     if let Some(trouble) = &report.trouble {
         eprint!("{}", failure_text(trouble));
     }
-    let count = |status: &str| receipt.services.iter().filter(|service| service.status == status).count();
-    let destroyed = receipt.services.iter().filter(|s| s.status == "completed" && s.action == Action::Destroy).count();
+    let count =
+        |status: &str| receipt.services.iter().filter(|service| service.status == status).count();
+    let destroyed = receipt
+        .services
+        .iter()
+        .filter(|s| s.status == "completed" && s.action == Action::Destroy)
+        .count();
     let provisioned = count("completed") - destroyed;
     if context.json {
         println!("{}", inspect::json(receipt, "deploy"));
@@ -202,11 +233,21 @@ fn tell(context: &Context, project: &Project, run: &Run, plan: &Plan, report: &R
         let env = project.env();
         match receipt.status {
             DeployStatus::Completed if provisioned + destroyed == 0 => {
-                println!("{} Nothing to change: {} unchanged", context.style.green("✓"), count("unchanged"));
+                println!(
+                    "{} Nothing to change: {} unchanged",
+                    context.style.green("✓"),
+                    count("unchanged")
+                );
             }
-            DeployStatus::Completed => println!("{} Deploy complete: {provisioned} provisioned{gone}", context.style.green("✓")),
+            DeployStatus::Completed => println!(
+                "{} Deploy complete: {provisioned} provisioned{gone}",
+                context.style.green("✓")
+            ),
             DeployStatus::Interrupted => {
-                println!("{} Deploy interrupted: {provisioned} provisioned{gone}", context.style.yellow("!"));
+                println!(
+                    "{} Deploy interrupted: {provisioned} provisioned{gone}",
+                    context.style.yellow("!")
+                );
                 eprintln!("next: `ss deploy --env={env}` goes on where this one stopped");
             }
             _ => println!(
@@ -227,10 +268,19 @@ fn tell(context: &Context, project: &Project, run: &Run, plan: &Plan, report: &R
     }
 }
 
-fn failed_service(project: &Project, plan: &Plan, report: &Report, service: &str, failure: &Failure) -> String {
+fn failed_service(
+    project: &Project,
+    plan: &Plan,
+    report: &Report,
+    service: &str,
+    failure: &Failure,
+) -> String {
     let overlay = &project.overlay.as_ref().expect("a deploy has an overlay").1;
-    let mut text = format!("error[{}]: `{service}` was not deployed: {}\n", failure.code, failure.message);
-    if let Some(line) = overlay.text.lines().position(|line| line.trim_end() == format!("  {service}:")) {
+    let mut text =
+        format!("error[{}]: `{service}` was not deployed: {}\n", failure.code, failure.message);
+    if let Some(line) =
+        overlay.text.lines().position(|line| line.trim_end() == format!("  {service}:"))
+    {
         text.push_str(&format!("  where:    {}:{}\n", overlay.name, line + 1));
     }
     let done: Vec<String> = report
@@ -245,6 +295,9 @@ fn failed_service(project: &Project, plan: &Plan, report: &Report, service: &str
     for hint in &failure.hints {
         text.push_str(&format!("  hint:     {hint}\n"));
     }
-    text.push_str(&format!("  next:     `ss deploy --env={}` goes on at `{service}`\n", project.env()));
+    text.push_str(&format!(
+        "  next:     `ss deploy --env={}` goes on at `{service}`\n",
+        project.env()
+    ));
     text
 }

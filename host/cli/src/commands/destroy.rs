@@ -21,12 +21,22 @@ pub async fn run(context: &Context, args: &args::Destroy) -> Result<Exit, Comman
     let project = Project::open(context, args.environment.env.as_deref())?;
     let catalog = project.catalog(context, &[])?;
     let config = project.config()?;
-    let output = if context.quiet { Output::Quiet } else if context.json { Output::Stderr } else { Output::Stdout };
+    let output = if context.quiet {
+        Output::Quiet
+    } else if context.json {
+        Output::Stderr
+    } else {
+        Output::Stdout
+    };
     let events = Arc::new(Progress::new(output, context.style));
     let wired = wire::wire(context, &project, &config, catalog, events, 16)?;
     let store = wired.ports.store.clone();
     let lease = store.lock(wire::holder(format!("ss destroy --env={}", project.env()))).await?;
-    let Some(stored) = store.load().await?.filter(|stored| !stored.state.services.is_empty() || !stored.open.is_empty()) else {
+    let Some(stored) = store
+        .load()
+        .await?
+        .filter(|stored| !stored.state.services.is_empty() || !stored.open.is_empty())
+    else {
         return Ok(nothing(context));
     };
     local_cloud::ensure(context, &project, &wired.settings.connections)?;
@@ -49,14 +59,20 @@ pub async fn run(context: &Context, args: &args::Destroy) -> Result<Exit, Comman
     if let Some(trouble) = &report.trouble {
         eprint!("{}", failure_text(trouble));
     }
-    let count = |status: &str| report.receipt.services.iter().filter(|service| service.status == status).count();
+    let count = |status: &str| {
+        report.receipt.services.iter().filter(|service| service.status == status).count()
+    };
     if context.json {
         println!("{}", inspect::json(&report.receipt, "destroy"));
     } else if report.receipt.status == DeployStatus::Completed {
         println!("{} Destroy complete: {} destroyed", context.style.green("✓"), count("completed"));
     } else {
         let left = plan.steps.len() - count("completed");
-        println!("{} Destroy incomplete: {} destroyed, {left} left", context.style.red("✗"), count("completed"));
+        println!(
+            "{} Destroy incomplete: {} destroyed, {left} left",
+            context.style.red("✗"),
+            count("completed")
+        );
         eprintln!("next: `ss destroy --env={}` goes on where this one stopped", project.env());
     }
     Ok(match report.receipt.status {
@@ -68,7 +84,10 @@ pub async fn run(context: &Context, args: &args::Destroy) -> Result<Exit, Comman
 
 fn nothing(context: &Context) -> Exit {
     if context.json {
-        println!("{}", serde_json::json!({"version": 1, "kind": "destroy", "status": "completed", "services": []}));
+        println!(
+            "{}",
+            serde_json::json!({"version": 1, "kind": "destroy", "status": "completed", "services": []})
+        );
     } else {
         println!("{} Nothing to destroy", context.style.green("✓"));
     }
@@ -76,11 +95,17 @@ fn nothing(context: &Context) -> Exit {
 }
 
 /// The environment's name is the consent; protected services stop it all the same.
-fn confirm(context: &Context, args: &args::Destroy, project: &Project, plan: &Plan) -> Result<(), CommandError> {
+fn confirm(
+    context: &Context,
+    args: &args::Destroy,
+    project: &Project,
+    plan: &Plan,
+) -> Result<(), CommandError> {
     if !context.quiet {
         eprint!("{}", render::text(plan, context.style));
     }
-    let refused = |message: String| CommandError::new(Exit::Refused, Failure::new("SS0604", message));
+    let refused =
+        |message: String| CommandError::new(Exit::Refused, Failure::new("SS0604", message));
     if let Some(refusal) = plan.refused.first() {
         return Err(refused(format!("{}; nothing was done", refusal.reason)));
     }
@@ -97,7 +122,15 @@ fn confirm(context: &Context, args: &args::Destroy, project: &Project, plan: &Pl
             }
             answer.trim().to_owned()
         }
-        None => return Err(refused(format!("nobody is there to ask; say so beforehand with `--yes={env}`; nothing was done"))),
+        None => {
+            return Err(refused(format!(
+                "nobody is there to ask; say so beforehand with `--yes={env}`; nothing was done"
+            )));
+        }
     };
-    if typed == env { Ok(()) } else { Err(refused(format!("`{typed}` is not `{env}`; nothing was done"))) }
+    if typed == env {
+        Ok(())
+    } else {
+        Err(refused(format!("`{typed}` is not `{env}`; nothing was done")))
+    }
 }

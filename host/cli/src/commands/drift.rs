@@ -25,16 +25,23 @@ pub async fn run(context: &Context, args: &Environment) -> Result<Exit, CommandE
     let events = Arc::new(Progress::new(Output::Quiet, context.style));
     let wired = wire::wire(context, &project, config, catalog, events, 16)?;
     let Some(stored) = wired.ports.store.load().await? else {
-        return Err(Failure::new("SS0407", format!("nothing is recorded for `{}`", project.env())).hint("deploy first").into());
+        return Err(Failure::new("SS0407", format!("nothing is recorded for `{}`", project.env()))
+            .hint("deploy first")
+            .into());
     };
     local_cloud::ensure(context, &project, &wired.settings.connections)?;
     let run = wired.run(RunKind::Deploy, stored.state.lineage.clone(), Stop::default());
     let observed = observe(&run, &stored.state).await;
-    let drifted = observed.values().any(|seen| matches!(seen, Observed::Drifted { .. } | Observed::Gone));
+    let drifted =
+        observed.values().any(|seen| matches!(seen, Observed::Drifted { .. } | Observed::Gone));
     let unknown = observed.values().any(|seen| matches!(seen, Observed::Unknown(_)));
     if context.json {
-        let services: Vec<Value> = observed.iter().map(|(id, seen)| service_json(id.as_str(), seen)).collect();
-        println!("{}", json!({"version": 1, "kind": "drift", "environment": project.env(), "drifted": drifted, "services": services}));
+        let services: Vec<Value> =
+            observed.iter().map(|(id, seen)| service_json(id.as_str(), seen)).collect();
+        println!(
+            "{}",
+            json!({"version": 1, "kind": "drift", "environment": project.env(), "drifted": drifted, "services": services})
+        );
     } else {
         for (id, seen) in &observed {
             print!("{}", service_text(context, id.as_str(), seen));
@@ -63,11 +70,14 @@ fn service_text(context: &Context, id: &str, seen: &Observed) -> String {
     match seen {
         Observed::Same => format!("{} {id}  no drift\n", style.green("✓")),
         Observed::Gone => format!("{} {id}  gone\n", style.red("✗")),
-        Observed::Unknown(failure) => format!("{} {id}  could not be checked: {}\n", style.yellow("?"), failure.message),
+        Observed::Unknown(failure) => {
+            format!("{} {id}  could not be checked: {}\n", style.yellow("?"), failure.message)
+        }
         Observed::Drifted { differences, .. } => {
             let mut text = format!("{} {id}  drifted\n", style.yellow("~"));
             for difference in differences {
-                let (recorded, actual) = (side(difference.before.as_ref()), side(difference.after.as_ref()));
+                let (recorded, actual) =
+                    (side(difference.before.as_ref()), side(difference.after.as_ref()));
                 text.push_str(&format!("      {}: {recorded} → {actual}\n", difference.path));
             }
             text
@@ -79,7 +89,9 @@ fn service_json(id: &str, seen: &Observed) -> Value {
     match seen {
         Observed::Same => json!({"service": id, "status": "ok", "changes": []}),
         Observed::Gone => json!({"service": id, "status": "gone", "changes": []}),
-        Observed::Unknown(failure) => json!({"service": id, "status": "unknown", "changes": [], "error": failure.message}),
+        Observed::Unknown(failure) => {
+            json!({"service": id, "status": "unknown", "changes": [], "error": failure.message})
+        }
         Observed::Drifted { differences, .. } => {
             let changes: Vec<Value> = differences
                 .iter()

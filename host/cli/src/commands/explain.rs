@@ -10,7 +10,9 @@ use crate::exit::Exit;
 pub fn run(context: &Context, code: Option<&str>) -> Result<Exit, CommandError> {
     let Some(code) = code else {
         if context.json {
-            let all: Vec<_> = codes().map(|(code, title)| serde_json::json!({"code": code, "title": title})).collect();
+            let all: Vec<_> = codes()
+                .map(|(code, title)| serde_json::json!({"code": code, "title": title}))
+                .collect();
             println!("{}", serde_json::json!({"version": 1, "kind": "explain", "codes": all}));
         } else {
             codes().for_each(|(code, title)| println!("{code}  {title}"));
@@ -18,9 +20,16 @@ pub fn run(context: &Context, code: Option<&str>) -> Result<Exit, CommandError> 
         return Ok(Exit::Ok);
     };
     match explain(code) {
-        Some(page) if context.json => println!("{}", serde_json::json!({"version": 1, "kind": "explain", "code": code, "page": page})),
+        Some(page) if context.json => println!(
+            "{}",
+            serde_json::json!({"version": 1, "kind": "explain", "code": code, "page": page})
+        ),
         Some(page) => print!("{page}"),
-        None => return Err(CommandError::usage(format!("there is no code `{code}`; `ss explain` lists them"))),
+        None => {
+            return Err(CommandError::usage(format!(
+                "there is no code `{code}`; `ss explain` lists them"
+            )));
+        }
     }
     Ok(Exit::Ok)
 }

@@ -16,15 +16,18 @@ use crate::exit::Exit;
 /// Writes both files, and never over one that is there.
 pub fn run(context: &Context, args: &args::Init) -> Result<Exit, CommandError> {
     let name = match &args.name {
-        Some(name) => SystemName::new(name.as_str()).map_err(|error| CommandError::usage(error.to_string()))?,
+        Some(name) => SystemName::new(name.as_str())
+            .map_err(|error| CommandError::usage(error.to_string()))?,
         None => name_of(&context.directory)?,
     };
-    let env = EnvName::new(args.env.as_str()).map_err(|error| CommandError::usage(error.to_string()))?;
+    let env =
+        EnvName::new(args.env.as_str()).map_err(|error| CommandError::usage(error.to_string()))?;
     let base = "starsystem.yaml".to_owned();
     let overlay = format!("starsystem.{env}.yaml");
     for file in [&base, &overlay] {
         if context.directory.join(file).exists() {
-            let failure = Failure::new("SS0111", format!("`{file}` is there already; nothing was written"));
+            let failure =
+                Failure::new("SS0111", format!("`{file}` is there already; nothing was written"));
             return Err(failure.into());
         }
     }
@@ -34,7 +37,9 @@ pub fn run(context: &Context, args: &args::Init) -> Result<Exit, CommandError> {
         println!("{}", json!({"version": 1, "kind": "init", "files": [base, overlay]}));
     } else {
         println!("{} {base}\n{} {overlay}", context.style.green("✓"), context.style.green("✓"));
-        println!("Next: ss vault set neon.api_token, ss vault set fly.api_token, ss plan --env={env}");
+        println!(
+            "Next: ss vault set neon.api_token, ss vault set fly.api_token, ss plan --env={env}"
+        );
     }
     Ok(Exit::Ok)
 }
@@ -42,15 +47,25 @@ pub fn run(context: &Context, args: &args::Init) -> Result<Exit, CommandError> {
 /// The directory's name, made to fit.
 fn name_of(directory: &Path) -> Result<SystemName, CommandError> {
     let path = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-    let raw = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let fitting: String = raw.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let fitting = fitting.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches('-');
-    SystemName::new(fitting).map_err(|_| CommandError::usage("give the system a name: `ss init my-app`"))
+    let raw =
+        path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let fitting: String =
+        raw.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let fitting =
+        fitting.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches('-');
+    SystemName::new(fitting)
+        .map_err(|_| CommandError::usage("give the system a name: `ss init my-app`"))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), CommandError> {
-    let written = OpenOptions::new().write(true).create_new(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| Failure::new("SS0111", format!("`{}` cannot be written: {error}", path.display())).into())
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        Failure::new("SS0111", format!("`{}` cannot be written: {error}", path.display())).into()
+    })
 }
 
 fn base_text(name: &SystemName) -> String {

@@ -1,9 +1,9 @@
 //! `ss inspect`: receipts, and what there is.
 
+use serde_json::json;
 use ss_core::record::Receipt;
 use ss_core::state::State;
 use ss_engine::Failure;
-use serde_json::json;
 
 use crate::args;
 use crate::context::Context;
@@ -20,7 +20,8 @@ const PREFIX_MIN: usize = 4;
 pub async fn run(context: &Context, args: &args::Inspect) -> Result<Exit, CommandError> {
     let project = Project::open(context, args.environment.env.as_deref())?;
     let config = project.config()?;
-    let (store, _) = wire::store_and_vault(context, &config, project.env(), Some(project.overlay_path()))?;
+    let (store, _) =
+        wire::store_and_vault(context, &config, project.env(), Some(project.overlay_path()))?;
     let receipts = store.receipts().await?;
     for damaged in &receipts.damaged {
         eprintln!("warning: a receipt is left out: {}", ss_core::text::printable(damaged, 400));
@@ -60,7 +61,8 @@ fn list(context: &Context, receipts: &[Receipt]) {
             .iter()
             .map(|receipt| {
                 let mut value = render::json(receipt, "deploy");
-                let services: Vec<&str> = receipt.services.iter().map(|service| service.service.as_str()).collect();
+                let services: Vec<&str> =
+                    receipt.services.iter().map(|service| service.service.as_str()).collect();
                 value["services"] = json!(services);
                 value
             })
@@ -73,16 +75,25 @@ fn list(context: &Context, receipts: &[Receipt]) {
     }
 }
 
-fn choose<'r>(receipts: &'r [Receipt], id: Option<&str>, env: &str) -> Result<&'r Receipt, CommandError> {
+fn choose<'r>(
+    receipts: &'r [Receipt],
+    id: Option<&str>,
+    env: &str,
+) -> Result<&'r Receipt, CommandError> {
     let Some(prefix) = id else {
         return receipts.first().ok_or_else(|| {
-            Failure::new("SS0407", format!("there are no deploys of `{env}` here")).hint(format!("`ss deploy --env={env}` makes one")).into()
+            Failure::new("SS0407", format!("there are no deploys of `{env}` here"))
+                .hint(format!("`ss deploy --env={env}` makes one"))
+                .into()
         });
     };
     if prefix.len() < PREFIX_MIN {
-        return Err(CommandError::usage(format!("give at least {PREFIX_MIN} characters of the id")));
+        return Err(CommandError::usage(format!(
+            "give at least {PREFIX_MIN} characters of the id"
+        )));
     }
-    let found: Vec<&Receipt> = receipts.iter().filter(|receipt| receipt.header.id.as_str().starts_with(prefix)).collect();
+    let found: Vec<&Receipt> =
+        receipts.iter().filter(|receipt| receipt.header.id.as_str().starts_with(prefix)).collect();
     match found[..] {
         [receipt] => Ok(receipt),
         [] => Err(Failure::new("SS0407", format!("no deploy of `{env}` begins with `{prefix}`"))
@@ -90,7 +101,11 @@ fn choose<'r>(receipts: &'r [Receipt], id: Option<&str>, env: &str) -> Result<&'
             .into()),
         _ => {
             let ids: Vec<&str> = found.iter().map(|receipt| receipt.header.id.as_str()).collect();
-            Err(Failure::new("SS0407", format!("`{prefix}` begins more than one id: {}", ids.join(", "))).into())
+            Err(Failure::new(
+                "SS0407",
+                format!("`{prefix}` begins more than one id: {}", ids.join(", ")),
+            )
+            .into())
         }
     }
 }

@@ -26,10 +26,12 @@ pub async fn run(context: &Context, args: &args::Plan) -> Result<Exit, CommandEr
     let (plan, requests) = if args.scope.refresh {
         let events = Arc::new(Progress::new(Output::Quiet, context.style));
         let wired = wire::wire(context, &project, config, catalog, events, 16)?;
-        let state = wired.ports.store.load().await?.map_or_else(|| State::empty(""), |stored| stored.state);
+        let state =
+            wired.ports.store.load().await?.map_or_else(|| State::empty(""), |stored| stored.state);
         let run = wired.run(RunKind::Deploy, state.lineage.clone(), Stop::default());
         let state = prepare::refreshed(&run, state).await?;
-        let plan = prepare::plan(&*run.ports.vault, &project, &checked, &args.scope, &state).await?;
+        let plan =
+            prepare::plan(&*run.ports.vault, &project, &checked, &args.scope, &state).await?;
         (plan, Some(run.counts()))
     } else {
         let overlay = Some(project.overlay_path());
@@ -58,6 +60,8 @@ pub fn print(context: &Context, plan: &Plan, requests: Option<RequestCount>) {
 
 fn save(path: &std::path::Path, plan: &Plan) -> Result<(), CommandError> {
     let text = serde_json::to_string_pretty(plan).expect("a plan is plain data");
-    std::fs::write(path, text)
-        .map_err(|error| Failure::new("SS0405", format!("the plan cannot be saved to `{}`: {error}", path.display())).into())
+    std::fs::write(path, text).map_err(|error| {
+        Failure::new("SS0405", format!("the plan cannot be saved to `{}`: {error}", path.display()))
+            .into()
+    })
 }

@@ -36,7 +36,9 @@ fn config(context: &Context, place: &SandboxPlace) -> Result<Option<PathBuf>, Co
             beside
         }
     };
-    path.canonicalize().map(Some).map_err(|error| Failure::new("SS0702", format!("`{}` cannot be read: {error}", path.display())).into())
+    path.canonicalize().map(Some).map_err(|error| {
+        Failure::new("SS0702", format!("`{}` cannot be read: {error}", path.display())).into()
+    })
 }
 
 fn say(context: &Context, value: &Value, text: &str) {
@@ -50,12 +52,24 @@ fn say(context: &Context, value: &Value, text: &str) {
 fn start(context: &Context, place: &SandboxPlace) -> Result<Exit, CommandError> {
     let cloud = LocalCloud::new(context, place.port)?;
     if cloud.status().is_some() {
-        say(context, &json!({"version": 1, "kind": "sandbox", "running": true}), "The sandbox is running already.");
+        say(
+            context,
+            &json!({"version": 1, "kind": "sandbox", "running": true}),
+            "The sandbox is running already.",
+        );
         return Ok(Exit::Ok);
     }
     cloud.start(config(context, place)?.as_deref())?;
-    let text = format!("{} The sandbox listens on http://127.0.0.1:{}", context.style.green("✓"), place.port);
-    say(context, &json!({"version": 1, "kind": "sandbox", "running": true, "port": place.port}), &text);
+    let text = format!(
+        "{} The sandbox listens on http://127.0.0.1:{}",
+        context.style.green("✓"),
+        place.port
+    );
+    say(
+        context,
+        &json!({"version": 1, "kind": "sandbox", "running": true, "port": place.port}),
+        &text,
+    );
     Ok(Exit::Ok)
 }
 
@@ -71,12 +85,16 @@ fn serve(context: &Context, place: &SandboxPlace) -> Result<Exit, CommandError> 
         .build()
         .map_err(|error| failed(format!("no threads can be started: {error}")))?;
     runtime.block_on(async {
-        let listening = signal(SignalKind::interrupt()).and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
-        let (mut interrupt, mut terminate) = listening.map_err(|error| failed(error.to_string()))?;
+        let listening = signal(SignalKind::interrupt())
+            .and_then(|interrupt| Ok((interrupt, signal(SignalKind::terminate())?)));
+        let (mut interrupt, mut terminate) =
+            listening.map_err(|error| failed(error.to_string()))?;
         let until = async move {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         };
-        ss_sandbox::serve(options, until).await.map_err(|error| failed(format!("the sandbox could not {error}")))
+        ss_sandbox::serve(options, until)
+            .await
+            .map_err(|error| failed(format!("the sandbox could not {error}")))
     })?;
     Ok(Exit::Ok)
 }
@@ -92,16 +110,26 @@ fn status(context: &Context, place: &SandboxPlace) -> Result<Exit, CommandError>
     match LocalCloud::new(context, place.port)?.status() {
         Some(status) => {
             let text = serde_json::to_string_pretty(&status).unwrap_or_default();
-            say(context, &json!({"version": 1, "kind": "sandbox", "running": true, "status": status}), &text);
+            say(
+                context,
+                &json!({"version": 1, "kind": "sandbox", "running": true, "status": status}),
+                &text,
+            );
         }
-        None => say(context, &json!({"version": 1, "kind": "sandbox", "running": false}), "The sandbox is not running."),
+        None => say(
+            context,
+            &json!({"version": 1, "kind": "sandbox", "running": false}),
+            "The sandbox is not running.",
+        ),
     }
     Ok(Exit::Ok)
 }
 
 fn logs(context: &Context, place: &SandboxPlace) -> Result<Exit, CommandError> {
     let path = LocalCloud::new(context, place.port)?.log_path();
-    let bytes = std::fs::read(&path).map_err(|error| Failure::new("SS0702", format!("`{}` cannot be read: {error}", path.display())))?;
+    let bytes = std::fs::read(&path).map_err(|error| {
+        Failure::new("SS0702", format!("`{}` cannot be read: {error}", path.display()))
+    })?;
     for line in String::from_utf8_lossy(&bytes).lines() {
         println!("{}", ss_core::text::printable(line, 4_000));
     }
@@ -114,8 +142,18 @@ fn reset(context: &Context, place: &SandboxPlace) -> Result<Exit, CommandError> 
     match std::fs::remove_dir_all(&cloud.directory) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(Failure::new("SS0702", format!("`{}` cannot be removed: {error}", cloud.directory.display())).into()),
+        Err(error) => {
+            return Err(Failure::new(
+                "SS0702",
+                format!("`{}` cannot be removed: {error}", cloud.directory.display()),
+            )
+            .into());
+        }
     }
-    say(context, &json!({"version": 1, "kind": "sandbox", "running": false}), "The sandbox has stopped, and what was in it is gone.");
+    say(
+        context,
+        &json!({"version": 1, "kind": "sandbox", "running": false}),
+        "The sandbox has stopped, and what was in it is gone.",
+    );
     Ok(Exit::Ok)
 }

@@ -37,7 +37,10 @@ pub fn run(context: &Context, args: &Environment) -> Result<Exit, CommandError> 
         }
     }
     if context.json {
-        let files: Vec<_> = files.iter().map(|(name, services)| json!({"file": name, "services": services})).collect();
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, services)| json!({"file": name, "services": services}))
+            .collect();
         println!("{}", json!({"version": 1, "kind": "validate", "valid": true, "files": files}));
     } else {
         for (name, services) in files {

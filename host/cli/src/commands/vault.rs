@@ -45,7 +45,11 @@ fn open(context: &Context, environment: &Environment) -> Result<Opened, CommandE
     match project.config() {
         Ok(config) => {
             let system = home.system(&config.system, project.env());
-            Ok(Opened { home, system: Some(system), services: config.services.into_keys().collect() })
+            Ok(Opened {
+                home,
+                system: Some(system),
+                services: config.services.into_keys().collect(),
+            })
         }
         Err(error) if environment.env.is_some() => Err(error),
         Err(_) => Ok(Opened { home, system: None, services: Vec::new() }),
@@ -54,15 +58,22 @@ fn open(context: &Context, environment: &Environment) -> Result<Opened, CommandE
 
 fn key(opened: &Opened, text: &str) -> Result<Key, CommandError> {
     let catalog = Catalog::first_party();
-    let tokens: Vec<&str> = catalog.credentials().map(|credential| credential.name.as_str()).collect();
-    Key::parse(text, &tokens, &opened.services).map_err(|error| CommandError::usage(error.to_string()))
+    let tokens: Vec<&str> =
+        catalog.credentials().map(|credential| credential.name.as_str()).collect();
+    Key::parse(text, &tokens, &opened.services)
+        .map_err(|error| CommandError::usage(error.to_string()))
 }
 
 fn system(opened: &Opened) -> &AgeVault {
     opened.system.as_ref().expect("a service's key is only found within a system")
 }
 
-fn set(context: &Context, text: &str, value: Option<&str>, environment: &Environment) -> Result<Exit, CommandError> {
+fn set(
+    context: &Context,
+    text: &str,
+    value: Option<&str>,
+    environment: &Environment,
+) -> Result<Exit, CommandError> {
     let opened = open(context, environment)?;
     let key = key(&opened, text)?;
     let value = match value {
@@ -74,7 +85,9 @@ fn set(context: &Context, text: &str, value: Option<&str>, environment: &Environ
     }
     match &key {
         Key::Token(name) => opened.home.set_token(name, value)?,
-        Key::Credential { service, name } => system(&opened).set_credential(service, name, value)?,
+        Key::Credential { service, name } => {
+            system(&opened).set_credential(service, name, value)?
+        }
     }
     if !context.quiet {
         eprintln!("{} {key} stored", context.style.green("✓"));
@@ -83,7 +96,9 @@ fn set(context: &Context, text: &str, value: Option<&str>, environment: &Environ
 }
 
 fn ask(name: &str) -> Result<Secret, CommandError> {
-    let failed = |error: std::io::Error| CommandError::from(Failure::new("SS0503", format!("the value cannot be read: {error}")));
+    let failed = |error: std::io::Error| {
+        CommandError::from(Failure::new("SS0503", format!("the value cannot be read: {error}")))
+    };
     if std::io::stdin().is_terminal() {
         return rpassword::prompt_password(format!("{name}: ")).map(Secret::new).map_err(failed);
     }
@@ -101,10 +116,15 @@ fn get(context: &Context, text: &str, environment: &Environment) -> Result<Exit,
         Key::Credential { service, name } => system(&opened).credential(&service, &name)?,
     };
     let Some(value) = value else {
-        return Err(Failure::new("SS0504", format!("the vault holds no `{text}`")).hint("`ss vault list` lists the names").into());
+        return Err(Failure::new("SS0504", format!("the vault holds no `{text}`"))
+            .hint("`ss vault list` lists the names")
+            .into());
     };
     if context.json {
-        println!("{}", json!({"version": 1, "kind": "vault", "key": text, "value": value.expose()}));
+        println!(
+            "{}",
+            json!({"version": 1, "kind": "vault", "key": text, "value": value.expose()})
+        );
         return Ok(Exit::Ok);
     }
     let end = if std::io::stdout().is_terminal() { "\n" } else { "" };

@@ -75,7 +75,10 @@ pub fn state_text(state: &State) -> String {
     for (id, record) in &state.services {
         out.push_str(&format!("{id}\n"));
         out.push_str(&format!("  provider: {}\n", record.provider));
-        out.push_str(&format!("  plugin: {} {} ({})\n", record.plugin.name, record.plugin.version, record.plugin.digest));
+        out.push_str(&format!(
+            "  plugin: {} {} ({})\n",
+            record.plugin.name, record.plugin.version, record.plugin.digest
+        ));
         if let Some(resource_id) = &record.resource_id {
             out.push_str(&format!("  resource_id: {}\n", printable(resource_id, 400)));
         }
@@ -87,7 +90,11 @@ pub fn state_text(state: &State) -> String {
         }
         if let Value::Object(attributes) = &record.attributes {
             for (name, value) in attributes {
-                out.push_str(&format!("  {}: {}\n", printable(name, 100), printable(&plain(value), 2_000)));
+                out.push_str(&format!(
+                    "  {}: {}\n",
+                    printable(name, 100),
+                    printable(&plain(value), 2_000)
+                ));
             }
         }
         for (connection, params) in &record.owned {
@@ -140,7 +147,8 @@ pub fn requests_text(receipt: &Receipt) -> String {
 pub fn list_text(receipts: &[Receipt], style: Style) -> String {
     let mut out = String::new();
     for receipt in receipts {
-        let services: Vec<&str> = receipt.services.iter().map(|service| service.service.as_str()).collect();
+        let services: Vec<&str> =
+            receipt.services.iter().map(|service| service.service.as_str()).collect();
         out.push_str(&format!(
             "{}  {}  {:<13} {:>8}  {}\n",
             receipt.header.id,
@@ -207,7 +215,10 @@ mod tests {
 
     #[test]
     fn passwords_are_starred() {
-        assert_eq!(without_password("postgresql://u:p%40w@h:1/db?x=1"), "postgresql://u:***@h:1/db?x=1");
+        assert_eq!(
+            without_password("postgresql://u:p%40w@h:1/db?x=1"),
+            "postgresql://u:***@h:1/db?x=1"
+        );
         assert_eq!(without_password("postgresql://u@h/db"), "postgresql://u@h/db");
         assert_eq!(without_password("https://h/p@q:r"), "https://h/p@q:r");
     }

@@ -14,7 +14,12 @@ pub fn text(plan: &Plan, style: Style) -> String {
     let width = plan.steps.iter().map(|step| step.service.as_str().len()).max().unwrap_or(0);
     let mut out = String::new();
     for step in &plan.steps {
-        out.push_str(&format!("  {} {:width$}  {}\n", glyph(step, style), step.service.as_str(), what(step)));
+        out.push_str(&format!(
+            "  {} {:width$}  {}\n",
+            glyph(step, style),
+            step.service.as_str(),
+            what(step)
+        ));
         if matches!(step.action, Action::Update | Action::Replace) {
             for change in &step.changes {
                 out.push_str(&format!("      {}\n", line(change)));
@@ -43,7 +48,11 @@ fn glyph(step: &Step, style: Style) -> String {
 }
 
 fn what(step: &Step) -> String {
-    if step.kind.is_empty() { step.summary.clone() } else { format!("{} · {}", step.kind, step.summary) }
+    if step.kind.is_empty() {
+        step.summary.clone()
+    } else {
+        format!("{} · {}", step.kind, step.summary)
+    }
 }
 
 /// `path: old → new`.
@@ -57,12 +66,18 @@ pub fn line(change: &Change) -> String {
         Some(Value::String(text)) => printable(text, VALUE_CHARACTERS_MAX),
         Some(other) => printable(&other.to_string(), VALUE_CHARACTERS_MAX),
     };
-    format!("{}: {} → {}{note}", change.path, side(&change.before, "(none)"), side(&change.after, "(removed)"))
+    format!(
+        "{}: {} → {}{note}",
+        change.path,
+        side(&change.before, "(none)"),
+        side(&change.after, "(removed)")
+    )
 }
 
 fn counts(plan: &Plan) -> String {
     let counts = plan.counts;
-    let mut parts = vec![format!("{} to create", counts.create), format!("{} to update", counts.update)];
+    let mut parts =
+        vec![format!("{} to create", counts.create), format!("{} to update", counts.update)];
     if counts.replace > 0 {
         parts.push(format!("{} to replace", counts.replace));
     }
@@ -78,7 +93,8 @@ fn counts(plan: &Plan) -> String {
 
 /// `14 GET, 0 writes (enforced)`.
 pub fn requests(counts: RequestCount) -> String {
-    let writes = if counts.write == 1 { "1 write".to_owned() } else { format!("{} writes", counts.write) };
+    let writes =
+        if counts.write == 1 { "1 write".to_owned() } else { format!("{} writes", counts.write) };
     format!("{} GET, {writes} (enforced)", counts.read)
 }
 

@@ -42,7 +42,8 @@ pub struct Progress {
 impl Progress {
     /// A live tree needs a terminal on both streams: blocks scroll on one, spinners turn on the other.
     pub fn new(output: Output, style: Style) -> Self {
-        let terminal = std::io::stderr().is_terminal() && (output == Output::Stderr || std::io::stdout().is_terminal());
+        let terminal = std::io::stderr().is_terminal()
+            && (output == Output::Stderr || std::io::stdout().is_terminal());
         let live = (output != Output::Quiet && terminal).then(MultiProgress::new);
         Self { output, style, live, blocks: Mutex::default() }
     }
@@ -120,7 +121,9 @@ impl EventSink for Progress {
             Event::Finished { service, result, action, .. } => {
                 let last = match (result, action) {
                     (Err(message), _) => Some(format!("{} {message}", self.style.red("✗"))),
-                    (Ok(_), Action::Destroy) => Some(format!("{} Destroyed", self.style.green("✓"))),
+                    (Ok(_), Action::Destroy) => {
+                        Some(format!("{} Destroyed", self.style.green("✓")))
+                    }
                     (Ok(_), _) => None,
                 };
                 self.end(&service, last);

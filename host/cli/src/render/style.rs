@@ -11,7 +11,8 @@ pub struct Style {
 impl Style {
     /// Colours when standard output is a terminal, and neither `--no-color` nor NO_COLOR says otherwise.
     pub fn detect(no_color: bool) -> Self {
-        let unwanted = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let unwanted =
+            no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { colour: !unwanted && std::io::stdout().is_terminal() }
     }
 

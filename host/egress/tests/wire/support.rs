@@ -50,7 +50,13 @@ pub fn get(url: impl Into<String>) -> HttpRequest {
         headers: Vec::new(),
         body: None,
         timeout_ms: 20_000,
-        retry: RetryRules { safe: true, always: vec![423, 503], attempts: 3, total_ms: 60_000 },
+        retry: RetryRules {
+            safe: true,
+            always: vec![423, 503],
+            answers: Vec::new(),
+            attempts: 3,
+            total_ms: 60_000,
+        },
         rate: None,
     }
 }
