@@ -243,9 +243,10 @@ async fn finish(
     let changed = match result {
         Ok(None) => Changed::Destroyed,
         Ok(Some(outcome)) => {
-            let record = made(run, &change, &progress, &outcome.made);
+            let scrubber = scrubber(&progress);
+            let record = made(run, &change, &progress, &scrubber, &outcome.made);
             match outputs(&change, &progress, outcome.outputs) {
-                Ok(outputs) => applied(&progress, record, outputs, &outcome.summary),
+                Ok(outputs) => applied(record, outputs, &scrubber.text(&outcome.summary)),
                 Err(why) => {
                     // The resource is there all the same, so what it is has to be kept.
                     let error = CallError::Unusable(why);
@@ -276,19 +277,13 @@ async fn keep(run: &Run, change: &Change, changed: &Changed) -> Result<(), Failu
     Ok(run.ports.store.append(&outcome).await?)
 }
 
-fn applied(
-    progress: &Progress,
-    record: Recorded,
-    outputs: BTreeMap<String, Secret>,
-    summary: &str,
-) -> Changed {
+fn applied(record: Recorded, outputs: BTreeMap<String, Secret>, summary: &str) -> Changed {
     let record = Box::new(Recorded {
         progress: RecordProgress::Complete,
         outputs: outputs.keys().cloned().collect(),
         ..record
     });
-    let summary = printable(&scrubber(progress).text(summary), 200);
-    Changed::Applied { record, outputs, summary }
+    Changed::Applied { record, outputs, summary: printable(summary, 200) }
 }
 
 /// The outputs by name, or why they cannot be used.
@@ -318,8 +313,13 @@ fn outputs(
 }
 
 /// The draft with what the provisioner made, every known secret blanked.
-fn made(run: &Run, change: &Change, progress: &Progress, made: &ResourceRecord) -> Recorded {
-    let scrubber = scrubber(progress);
+fn made(
+    run: &Run,
+    change: &Change,
+    progress: &Progress,
+    scrubber: &Scrubber,
+    made: &ResourceRecord,
+) -> Recorded {
     let made = ResourceRecord {
         id: scrubber.text(&made.id),
         attributes: scrubber.value(made.attributes.clone()),
@@ -341,11 +341,11 @@ async fn not_changed(
     found: Option<Recorded>,
     error: CallError,
 ) -> NotChanged {
-    let abort = progress.abort.take();
-    let failure = explained(&change.draft.provider, &progress, error.clone());
-    if matches!(error, CallError::Aborted(_)) && !progress.diverged {
+    let is_aborted = matches!(error, CallError::Aborted(_)) && !progress.diverged;
+    let failure = explained(&change.draft.provider, &mut progress, error);
+    if is_aborted {
         // The next run replays the tape and finishes the call.
-        return NotChanged::open(abort.unwrap_or(failure));
+        return NotChanged::open(failure);
     }
     match close(run, change, progress, found, &failure.message).await {
         Ok(stands) => NotChanged { failure, stands },
@@ -355,7 +355,11 @@ async fn not_changed(
     }
 }
 
-fn explained(provider: &str, progress: &Progress, error: CallError) -> Failure {
+/// Why a call ended badly: the host's own reason, the gate's, or what the provisioner says.
+pub(crate) fn explained(provider: &str, progress: &mut Progress, error: CallError) -> Failure {
+    if let Some(failure) = progress.abort.take() {
+        return failure;
+    }
     let mut failure = Failure::from_call(provider, error);
     if let Some(denied) = &progress.denied {
         let own = std::mem::take(&mut failure.message);

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use futures_util::StreamExt;
 use ss_core::ident::ServiceId;
 use ss_core::record::CallId;
-use ss_core::state::{self, Recorded, State};
+use ss_core::state::{Recorded, State};
 use ss_core::value::{Difference, diff};
 use ss_gate::decide::Phase;
 
 use crate::call;
 use crate::failure::Failure;
-use crate::run::Run;
+use crate::run::{Run, lock};
 use crate::session::{CallFacts, Progress, Session};
 
 /// What was seen of one service.
@@ -48,7 +48,7 @@ async fn one(run: &Arc<Run>, id: &ServiceId, record: &Recorded) -> Observed {
         Ok(provisioner) => provisioner,
         Err(error) => return Observed::Unknown(Failure::new("SS0301", error.to_string())),
     };
-    let mark = state::mark(&run.lineage, run.settings.environment.as_str(), id, record.generation);
+    let mark = call::mark(run, id, record);
     let facts = CallFacts {
         call: CallId { deploy: run.header.id.clone(), service: id.clone(), number: 0 },
         service: id.clone(),
@@ -61,7 +61,7 @@ async fn one(run: &Arc<Run>, id: &ServiceId, record: &Recorded) -> Observed {
     };
     let progress =
         Arc::new(Mutex::new(Progress { owned: record.owned.clone(), ..Progress::default() }));
-    let session = Box::new(Session::new(run.clone(), facts, progress, None));
+    let session = Box::new(Session::new(run.clone(), facts, progress.clone(), None));
     let input = call::service_input(id, &record.target, &[], mark);
     match provisioner.read(input, resource, session).await {
         Ok(None) => Observed::Gone,
@@ -74,6 +74,8 @@ async fn one(run: &Arc<Run>, id: &ServiceId, record: &Recorded) -> Observed {
             let actual = call::filled(record.clone(), &actual, record.owned.clone(), now);
             Observed::Drifted { differences, actual: Box::new(actual) }
         }
-        Err(error) => Observed::Unknown(Failure::from_call(&record.provider, error)),
+        Err(error) => {
+            Observed::Unknown(call::explained(&record.provider, &mut lock(&progress), error))
+        }
     }
 }

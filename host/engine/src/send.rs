@@ -221,24 +221,26 @@ impl Session {
         let operation = permit.operation;
         let is_success = (200..300).contains(&reply.status);
         let first = u32::try_from(lock(&self.progress).secrets.len()).unwrap_or(u32::MAX);
+        let mut parsed = serde_json::from_slice::<Value>(reply.body.expose()).ok();
         let mut captured = Vec::new();
-        let body = match serde_json::from_slice::<Value>(reply.body.expose()) {
-            Ok(mut body) => {
-                captured = capture(&mut body, &operation.secrets, first);
-                if is_success {
-                    self.learn(permit, call, &body);
-                }
-                body.to_string().into_bytes()
+        if let Some(body) = &mut parsed {
+            captured = capture(body, &operation.secrets, first);
+            if is_success {
+                self.learn(permit, call, body);
             }
-            // A body that should hold secrets and is no JSON cannot be searched for them, so nobody sees it.
-            Err(_) if !operation.secrets.is_empty() && is_success => Vec::new(),
-            Err(_) => reply.body.expose().clone(),
-        };
+        }
         self.add_secrets(captured.iter().map(|found| (found.value.clone(), Origin::Captured)));
+        let body = match parsed {
+            // String by string, so that it makes no difference how the vendor escapes them.
+            Some(body) => self.scrubber().value(body).to_string().into_bytes(),
+            // A body that should hold secrets and is no JSON cannot be searched for them, so nobody sees it.
+            None if !operation.secrets.is_empty() && is_success => Vec::new(),
+            None => reply.body.expose().clone(),
+        };
         let seen = Reply {
             status: reply.status,
             headers: self.headers(permit, url, &reply),
-            body: self.scrubber.bytes(body),
+            body: self.scrubber().bytes(body),
             captured: named(&captured, first),
         };
         (seen, captured.into_iter().map(|found| found.value.expose().clone()).collect())
@@ -256,7 +258,7 @@ impl Session {
             .headers
             .iter()
             .filter(|(name, _)| *name == "retry-after" || declared.contains(name))
-            .map(|(name, value)| Param { name: name.clone(), value: self.scrubber.text(value) })
+            .map(|(name, value)| Param { name: name.clone(), value: self.scrubber().text(value) })
             .collect();
         if declared.iter().any(|name| name == URL_HEADER) {
             headers.push(Param { name: URL_HEADER.to_owned(), value: url.to_owned() });
@@ -272,7 +274,7 @@ impl Session {
             EgressError::Lost(_) if !writes => CallFailureKind::TimedOut,
             EgressError::Lost(_) | EgressError::TooLarge(_) => CallFailureKind::OutcomeUnknown,
         };
-        let why = self.scrubber.text(&error.to_string());
+        let why = self.scrubber().text(&error.to_string());
         let message = format!("{} ({}): {why}", permit.operation.name, permit.connection.name);
         CallFailure { kind, message }
     }

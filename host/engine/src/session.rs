@@ -4,7 +4,7 @@
 //! down first. Requests are `send`'s.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -72,7 +72,8 @@ pub(crate) struct Session {
     pub(crate) run: Arc<Run>,
     pub(crate) facts: CallFacts,
     pub(crate) progress: Arc<Mutex<Progress>>,
-    pub(crate) scrubber: Scrubber,
+    /// Made when it is needed, forgotten when there is more to look for.
+    scrubber: OnceLock<Scrubber>,
     tape: Option<SharedTape>,
     /// Authorisation values that were used: in no secret table, and still never to come back in a reply.
     tokens: Vec<Secret>,
@@ -86,7 +87,7 @@ impl Session {
         progress: Arc<Mutex<Progress>>,
         tape: Option<SharedTape>,
     ) -> Self {
-        let scrubber = Scrubber::new(lock(&progress).secrets.iter().map(|(secret, _)| secret));
+        let scrubber = OnceLock::new();
         Self { run, facts, progress, scrubber, tape, tokens: Vec::new(), lines: 0 }
     }
 
@@ -130,7 +131,7 @@ impl Session {
         let mut secrets = secrets.into_iter().peekable();
         if secrets.peek().is_some() {
             lock(&self.progress).secrets.extend(secrets);
-            self.look_for_secrets();
+            self.scrubber.take();
         }
     }
 
@@ -140,19 +141,20 @@ impl Session {
             self.tokens.push(Secret::new(
                 authorization.expose().rsplit(' ').next().unwrap_or_default().to_owned(),
             ));
-            self.look_for_secrets();
+            self.scrubber.take();
         }
     }
 
-    fn look_for_secrets(&mut self) {
-        let progress = lock(&self.progress);
-        self.scrubber =
-            Scrubber::new(progress.secrets.iter().map(|(secret, _)| secret).chain(&self.tokens));
+    pub(crate) fn scrubber(&self) -> &Scrubber {
+        self.scrubber.get_or_init(|| {
+            let progress = lock(&self.progress);
+            Scrubber::new(progress.secrets.iter().map(|(secret, _)| secret).chain(&self.tokens))
+        })
     }
 
     /// Text from outside, safe to show and to keep.
     pub(crate) fn safe(&self, text: &str) -> String {
-        printable(&self.scrubber.text(text), LINE_CHARACTERS_MAX)
+        printable(&self.scrubber().text(text), LINE_CHARACTERS_MAX)
     }
 
     fn line(&mut self, message: &str) -> Option<String> {
@@ -253,9 +255,9 @@ impl HostCalls for Session {
     async fn checkpoint(&mut self, partial: ResourceRecord) -> Result<(), Abort> {
         let Some(draft) = self.facts.draft.clone() else { return Ok(()) };
         let partial = ResourceRecord {
-            id: self.scrubber.text(&partial.id),
-            attributes: self.scrubber.value(partial.attributes),
-            url: partial.url.map(|url| self.scrubber.text(&url)),
+            id: self.scrubber().text(&partial.id),
+            attributes: self.scrubber().value(partial.attributes),
+            url: partial.url.map(|url| self.scrubber().text(&url)),
             schema: partial.schema,
         };
         match self.replayed() {

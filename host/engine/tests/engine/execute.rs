@@ -115,7 +115,9 @@ async fn independent_services_run_side_by_side_up_to_the_bound() {
 
 #[tokio::test]
 async fn a_failure_blocks_what_stands_on_it_and_nothing_else() {
-    let world = World::new();
+    let mut world = World::new();
+    // So that it is surely the first whose create is turned down.
+    world.settings.parallelism = 1;
     world.cloud.answers("createThing", Answer::Says(422, json!({"message": "no"})));
     let mut wanted = vec![wants("bad", 1), after(wants("child", 1), &["bad"])];
     wanted.extend([after(wants("grandchild", 1), &["child"]), wants("good", 1)]);

@@ -8,12 +8,16 @@ use tokio::sync::Notify;
 /// What happens at the point, and at every later one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The process is killed: nothing after it happens.
+    /// The process is killed: nothing after it happens, and what need not be durable is lost.
     Killed,
+    /// The process is killed, and all that it wrote is there.
+    KilledLate,
     /// Nothing can be written: journal, tapes, vault, state, receipts.
     DiskFull,
     /// No vendor can be reached.
     Offline,
+    /// The vault cannot be opened. It passes no points: it is so from the start.
+    VaultLocked,
 }
 
 /// The points that the ports of one run pass, and the fault that waits at one of them.
@@ -47,13 +51,18 @@ impl Faults {
         self.passed.load(Ordering::SeqCst)
     }
 
+    /// Whether this is the fault, wherever it waits.
+    pub fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
     /// Passes a point. Does not come back where the process is killed; otherwise says what is wrong from here on.
     pub async fn pass(&self) -> Option<Fault> {
         let at = self.passed.fetch_add(1, Ordering::SeqCst);
         if at < self.at {
             return None;
         }
-        if self.fault == Fault::Killed {
+        if matches!(self.fault, Fault::Killed | Fault::KilledLate) {
             self.dead.store(true, Ordering::SeqCst);
             self.died.notify_one();
             std::future::pending::<()>().await;

@@ -65,6 +65,16 @@ pub fn name(entry: &Entry) -> String {
     }
 }
 
+/// What calls wrote into a state, without what is noted of unchanged services.
+fn called(state: &State) -> State {
+    let mut state = State { deploy: None, ..state.clone() };
+    for record in state.services.values_mut() {
+        record.protect = false;
+        record.depends_on.clear();
+    }
+    state
+}
+
 fn full(fault: Option<Fault>) -> Result<(), StoreError> {
     match fault {
         Some(Fault::DiskFull) => Err(StoreError::Io("no space left on device".to_owned())),
@@ -108,6 +118,8 @@ impl StateStore for WatchedStore {
         full(self.faults.pass().await)?;
         self.log.line("commit".to_owned());
         self.log.text(&json!(state));
+        let journaled = self.inner.load().await?.expect("a run begins before it commits").state;
+        assert_eq!(called(&journaled), called(state), "a commit says what the journal says");
         let serial = self.inner.commit(state, expected).await?;
         self.faults.pass().await;
         Ok(serial)
@@ -166,7 +178,7 @@ impl TapeWriter for WatchedTape {
             self.log.line(format!("tape {} {how}", call.operation));
         }
         self.cached.push(record.clone());
-        if durable {
+        if durable || self.faults.is(Fault::KilledLate) {
             for record in self.cached.drain(..) {
                 self.inner.append(&record, true).await?;
             }
@@ -196,6 +208,9 @@ impl Vault for WatchedVault {
     }
 
     async fn credentials(&self) -> Result<BTreeMap<String, BTreeMap<String, Secret>>, VaultError> {
+        if self.faults.is(Fault::VaultLocked) {
+            return Err(VaultError::Unreadable("the identity is not here".to_owned()));
+        }
         self.inner.credentials().await
     }
 
@@ -243,6 +258,8 @@ impl Wire {
         }
         self.log.line(format!("send {}", request.operation));
         let reply = self.cloud.take(request);
+        // The others get their turn while this one waits for its answer.
+        tokio::task::yield_now().await;
         if self.faults.pass().await == Some(Fault::Offline) {
             return Err(EgressError::Lost("the connection was cut".to_owned()));
         }

@@ -17,7 +17,7 @@ use ss_ports::{Event, EventSink, Provisioner, Provisioners, StateStore, UnknownT
 use ss_testkit::{FixedClock, MemoryStore, MemoryVault, sample};
 
 use crate::cloud::{Cloud, TOKEN};
-use crate::faults::{Fault, Faults};
+use crate::faults::Faults;
 use crate::journal::{Log, WatchedStore, WatchedVault, Wire};
 use crate::things::Things;
 
@@ -188,18 +188,24 @@ impl World {
         }
     }
 
-    /// A deploy that is killed at this point.
-    pub async fn killed_at(&self, at: usize, desired: &[Desired]) {
-        let ended = self.deploy_under(&Faults::at(at, Fault::Killed), desired).await;
-        assert!(ended.is_none(), "the run ended before point {at}");
-    }
-
     /// Destroys everything, like `ss destroy`.
     pub async fn destroy(&self) -> Report {
-        let run = self.run(&Faults::none());
-        let (state, _) = self.recover_on(&run).await.expect("recovers");
-        let plan = destroy(&system(), &environment(), &state, None);
-        execute(&run, &plan, state).await.expect("the run begins")
+        self.destroy_under(&Faults::none()).await.expect("not killed").expect("the run begins")
+    }
+
+    /// Destroys everything with faults. `None` when it was killed.
+    pub async fn destroy_under(&self, faults: &Arc<Faults>) -> Option<Result<Report, Failure>> {
+        let run = self.run(faults);
+        let destroying = async {
+            let (state, _) = self.recover_on(&run).await?;
+            let plan = destroy(&system(), &environment(), &state, None);
+            execute(&run, &plan, state).await
+        };
+        tokio::select! {
+            biased;
+            () = faults.death() => None,
+            report = destroying => Some(report),
+        }
     }
 
     /// What was heard so far.
