@@ -100,7 +100,9 @@ fn a_killed_run_is_finished_by_the_next_without_a_second_project() {
     first.kill().expect("can be killed");
     first.wait().expect("ends");
     place.ss(["deploy", "--env=sandbox"]).exits(0);
-    assert_eq!((sandbox.holds().0, sandbox.count("POST /neon/api/v2/projects")), (1, 1));
+    // The sandbox does not count a request whose client died, so the second run sent none, or this is two.
+    assert_eq!(sandbox.holds().0, 1);
+    assert!(sandbox.count("POST /neon/api/v2/projects") <= 1);
     place.ss(["deploy", "--env=sandbox"]).exits(0).says("Nothing to change: 1 unchanged");
     place
         .ss(["vault", "get", "app-db.DATABASE_URL", "--env=sandbox"])

@@ -246,7 +246,7 @@ fn a_missing_postgres_is_told_by_the_sandbox() {
     start.args(["sandbox", "start", "--port", &port]).env("SS_SANDBOX_PG_BIN", "/nonexistent");
     crate::common::Ran::of(start.output().expect("runs")).exits(0);
     let sandbox = Sandbox::guard(&scene.place, scene.port);
-    scene.place.ss(DEPLOY).exits(1).says("SS_SANDBOX_PG_BIN");
+    scene.place.ss(DEPLOY).exits(1).says("/nonexistent: no initdb in it");
     assert_eq!(sandbox.holds().0, 1);
 }
 
