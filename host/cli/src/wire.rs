@@ -31,13 +31,16 @@ pub struct Wired {
     pub settings: Settings,
 }
 
+/// Where a system's state and its credentials are.
+pub type StoreAndVault = (Arc<dyn StateStore>, Arc<dyn Vault>);
+
 /// Opens the store and the vault of a system and environment. Nothing is written yet.
 pub fn store_and_vault(
     context: &Context,
     config: &Config,
     env: &EnvName,
     overlay: Option<PathBuf>,
-) -> Result<(Arc<dyn StateStore>, Arc<dyn Vault>), CommandError> {
+) -> Result<StoreAndVault, CommandError> {
     let vault: Arc<dyn Vault> = Arc::new(context.vault()?.system(&config.system, env));
     let directory = context.home()?.join("systems").join(config.system.as_str()).join(env.as_str());
     let store = LocalStore::open(directory, overlay, vault.clone());
