@@ -202,18 +202,24 @@ impl<'p> Walk<'p> {
             // The journal stays as it is: the next run needs it to go on.
             return Ok(store.put_receipt(&self.receipt(status)).await?);
         }
-        // The receipt is whole before the commit ends the journal: a run that is killed in between is one that ended.
+        // Receipt and snapshot are whole before the commit ends the journal: a run that is killed in between is one
+        // that ended.
         let serial = self.serial;
         self.serial = serial + 1;
+        let state = State {
+            serial: self.serial,
+            deploy: Some(self.run.header.id.clone()),
+            ..lock(&self.state).clone()
+        };
+        let kept = self.keep_snapshot(state.clone()).await;
         let told = store.put_receipt(&self.receipt(status)).await;
-        let state = State { deploy: Some(self.run.header.id.clone()), ..lock(&self.state).clone() };
         if let Err(error) = store.commit(&state, serial).await {
             self.serial = serial;
             // The commit's failure is the one to tell; the journal still has everything.
             let _ = store.put_receipt(&self.receipt(status)).await;
             return Err(error.into());
         }
-        self.keep_snapshot(State { serial: self.serial, ..state }).await?;
+        kept?;
         Ok(told?)
     }
 

@@ -127,69 +127,77 @@ async fn verify(
     operation: &Operation,
     credential: &str,
 ) -> Result<(), Failure> {
-    let overridden = run.settings.connections.get(&connection.name);
-    let base = overridden.map_or(connection.base_url.as_str(), |to| to.base_url.as_str());
     let path = operation.route.to_string();
     let path = path.split_once(' ').map_or("/", |(_, path)| path);
-    let exchange = run
-        .ports
-        .egress
-        .send(HttpRequest {
-            connection: connection.name.clone(),
-            operation: operation.name.clone(),
-            method: operation.route.method().to_owned(),
-            url: format!("{}{path}", base.trim_end_matches('/')),
-            local: overridden.is_some_and(|to| to.local),
-            authorization: authorization(run, service, manifest, connection).await?,
-            headers: Vec::new(),
-            body: None,
-            timeout_ms: 15_000,
-            retry: RetryRules {
-                safe: true,
-                always: Vec::new(),
-                answers: Vec::new(),
-                attempts: 4,
-                total_ms: 60_000,
-            },
-            rate: None,
-        })
-        .await;
-    let status = exchange.result.as_ref().ok().map(|reply| reply.status);
+    let authorization = authorization(run, service, manifest, connection).await?;
+    let request = request(run, connection, operation, path, authorization);
+    let exchange = run.ports.egress.send(request).await;
     run.record_request(RequestLine {
         service: service.clone(),
         operation: operation.name.clone(),
         method: operation.route.method().to_owned(),
         route: path.to_owned(),
-        status,
+        status: exchange.result.as_ref().ok().map(|reply| reply.status),
         error: exchange.result.as_ref().err().map(ToString::to_string),
         ms: exchange.duration_ms,
         bytes: exchange.bytes,
         attempts: exchange.attempts,
     });
+    let name = &connection.name;
     match exchange.result {
-        Ok(reply) if reply.status == 401 || reply.status == 403 => {
-            let mut failure = Failure::new(
-                "SS0512",
-                format!(
-                    "the credential `{credential}` was refused ({} answered {})",
-                    connection.name, reply.status
-                ),
-            );
-            if let Some(variable) =
-                run.settings.credentials.get(service).filter(|found| found.value.is_some())
-            {
-                failure = failure.hint(format!("it came from the variable {}", variable.variable));
-            }
-            Err(failure.hint(format!(
-                "nothing was changed; put a working one in its place: `ss vault set {credential}`"
-            )))
+        Ok(reply) if matches!(reply.status, 401 | 403) => {
+            let answered = format!("{name} answered {}", reply.status);
+            Err(refused(run, service, credential, &answered))
         }
         Ok(_) => Ok(()),
         Err(error) => {
-            Err(Failure::new("SS0513", format!("`{}` cannot be reached: {error}", connection.name))
+            let message = format!("`{name}` cannot be reached: {error}");
+            Err(Failure::new("SS0513", message)
                 .hint("nothing was changed; try again when it can be reached"))
         }
     }
+}
+
+fn request(
+    run: &Run,
+    connection: &Connection,
+    operation: &Operation,
+    path: &str,
+    authorization: Option<Secret>,
+) -> HttpRequest {
+    let overridden = run.settings.connections.get(&connection.name);
+    let base = overridden.map_or(connection.base_url.as_str(), |to| to.base_url.as_str());
+    HttpRequest {
+        connection: connection.name.clone(),
+        operation: operation.name.clone(),
+        method: operation.route.method().to_owned(),
+        url: format!("{}{path}", base.trim_end_matches('/')),
+        local: overridden.is_some_and(|to| to.local),
+        authorization,
+        headers: Vec::new(),
+        body: None,
+        timeout_ms: 15_000,
+        retry: RetryRules {
+            safe: true,
+            always: Vec::new(),
+            answers: Vec::new(),
+            attempts: 4,
+            total_ms: 60_000,
+        },
+        rate: None,
+    }
+}
+
+fn refused(run: &Run, service: &ServiceId, credential: &str, answered: &str) -> Failure {
+    let message = format!("the credential `{credential}` was refused ({answered})");
+    let mut failure = Failure::new("SS0512", message);
+    let variable = run.settings.credentials.get(service);
+    if let Some(variable) = variable.filter(|variable| variable.value.is_some()) {
+        failure = failure.hint(format!("it came from the variable {}", variable.variable));
+    }
+    failure.hint(format!(
+        "nothing was changed; put a working one in its place: `ss vault set {credential}`"
+    ))
 }
 
 #[cfg(test)]

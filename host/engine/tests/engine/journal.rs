@@ -67,7 +67,7 @@ pub fn name(entry: &Entry) -> String {
 
 /// What calls wrote into a state, without what is noted of unchanged services.
 fn called(state: &State) -> State {
-    let mut state = State { deploy: None, ..state.clone() };
+    let mut state = State { serial: 0, deploy: None, ..state.clone() };
     for record in state.services.values_mut() {
         record.protect = false;
         record.depends_on.clear();
@@ -173,9 +173,13 @@ struct WatchedTape {
 impl TapeWriter for WatchedTape {
     async fn append(&mut self, record: &TapeRecord, durable: bool) -> Result<(), StoreError> {
         full(self.faults.pass().await)?;
-        if let TapeRecord::Request { call, .. } = record {
-            let how = if durable { "durably" } else { "in the cache" };
-            self.log.line(format!("tape {} {how}", call.operation));
+        let how = if durable { "durably" } else { "in the cache" };
+        match record {
+            TapeRecord::Request { call, .. } => {
+                self.log.line(format!("tape {} {how}", call.operation));
+            }
+            TapeRecord::Reply { .. } => self.log.line(format!("tape answer {how}")),
+            _ => {}
         }
         self.cached.push(record.clone());
         if durable || self.faults.is(Fault::KilledLate) {

@@ -9,12 +9,12 @@ use ss_core::plan::Desired;
 use ss_core::record::{CallKind, DeployStatus};
 use ss_core::state::{Progress, mark};
 use ss_engine::{Failure, Report};
-use ss_ports::{CallError, Event, StateStore};
+use ss_ports::{CallError, Event, StateStore, TapeRecord};
 use ss_testkit::{MemoryVault, sample};
 
 use crate::cloud::Answer;
 use crate::faults::{Fault, Faults};
-use crate::things::{self, Things, answer, call, ensure, outcome};
+use crate::things::{self, Things, answer, call, ensure, outcome, with};
 use crate::world::{LINEAGE, World, entries, taking, wants, wants_of};
 
 type Ended = Option<Result<Report, Failure>>;
@@ -496,4 +496,35 @@ async fn a_journal_with_several_open_calls_is_worked_off() {
     deploys(&world, &wanted, "").await;
     is_converged(&world, &wanted, 1, "").await;
     assert_eq!(world.cloud.asked("createThing"), 4);
+}
+
+#[tokio::test]
+async fn a_password_that_is_told_once_is_not_lost_with_the_run() {
+    let once = Things::honest().applying(|_, _, mut host| async move {
+        let reply = answer(&mut host, with(call("createThing", &[]), &json!({}))).await?;
+        host.wait(1_000).await.map_err(CallError::Aborted)?;
+        let mut output = reply.captured[0].clone();
+        output.name = "URL".to_owned();
+        Ok(outcome("th-1", &Value::Null, vec![output]))
+    });
+    let wanted = [wants("db", 1)];
+    let dry = Faults::none();
+    World::with(once.clone()).deploy_under(&dry, &wanted).await.unwrap().unwrap();
+    let mut answered = 0;
+    for at in 0..dry.passed() {
+        let world = World::with(once.clone());
+        world.deploy_under(&Faults::at(at, Fault::Killed), &wanted).await;
+        let tape = world.store.read_tape(&sample::call(1, "db", 0)).await.unwrap();
+        let kept = tape.unwrap_or_default().into_iter().any(
+            |record| matches!(record, TapeRecord::Reply { secrets, .. } if !secrets.is_empty()),
+        );
+        if kept {
+            answered += 1;
+            deploys(&world, &wanted, "").await;
+            let password = world.cloud.things()["th-1"].password.clone();
+            assert_eq!(world.credential("db", "URL").await, Some(password), "{at}");
+            assert_eq!(world.cloud.asked("createThing"), 1);
+        }
+    }
+    assert!(answered > 5, "{answered}");
 }

@@ -118,21 +118,15 @@ async fn no_unsafe_request_leaves_when_it_cannot_be_written_down() {
     let wanted = [wants("db", 1)];
     let dry = Faults::none();
     World::new().deploy_under(&dry, &wanted).await.unwrap().unwrap();
-    let mut unsent = 0;
     for at in 0..dry.passed() {
         let world = World::new();
         let ended = world.deploy_under(&Faults::at(at, Fault::DiskFull), &wanted).await;
         assert!(ended.is_some());
-        let lines = world.log.lines();
-        let last =
-            lines.iter().rposition(|line| line.starts_with("tape ") || line.starts_with("send "));
-        unsent += usize::from(last.is_some_and(|last| lines[last].starts_with("tape ")));
         for operation in ["createThing", "changeThing", "touchThing"] {
-            let taped = lines.contains(&format!("tape {operation} durably"));
+            let taped = world.log.lines().contains(&format!("tape {operation} durably"));
             assert!(taped || world.cloud.asked(operation) == 0, "{at}: {operation}");
         }
     }
-    assert!(unsent < dry.passed());
 }
 
 #[tokio::test]
