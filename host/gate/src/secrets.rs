@@ -3,7 +3,7 @@
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 use ss_core::redact::Secret;
 
@@ -67,12 +67,16 @@ pub struct Scrubber {
 }
 
 impl Scrubber {
-    /// Learns the secrets: plain, JSON-escaped, percent-encoded, base64 (both alphabets, every alignment) and hex.
+    /// Learns the secrets: plain, JSON-escaped, percent-encoded, base64 (both alphabets, every alignment) and hex. Of a
+    /// URL, its password too.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let needles: std::collections::BTreeSet<Vec<u8>> = secrets
             .into_iter()
-            .filter(|secret| secret.expose().len() >= SHORTEST)
-            .flat_map(|secret| encodings(secret.expose()))
+            .flat_map(|secret| {
+                std::iter::once(secret.expose().clone()).chain(password(secret.expose()))
+            })
+            .filter(|text| text.len() >= SHORTEST)
+            .flat_map(|text| encodings(&text))
             .collect();
         // Nothing to find is the common case, and building a finder costs.
         let finder = (!needles.is_empty()).then(|| {
@@ -129,6 +133,15 @@ impl Scrubber {
 
 fn replace(finder: &AhoCorasick, bytes: &[u8]) -> Option<String> {
     String::from_utf8(finder.replace_all_bytes(bytes, &vec!["***"; finder.patterns_len()])).ok()
+}
+
+/// The password in `scheme://user:password@host`, as it was before it became part of a URL.
+fn password(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (user_and_password, _) = authority.rsplit_once('@')?;
+    let (_, password) = user_and_password.split_once(':')?;
+    Some(percent_decode_str(password).decode_utf8_lossy().into_owned())
 }
 
 fn encodings(secret: &str) -> Vec<Vec<u8>> {
@@ -213,6 +226,18 @@ mod tests {
             for text in [STANDARD_NO_PAD.encode(&around), URL_SAFE_NO_PAD.encode(&around)] {
                 prop_assert!(scrubber.finds(text.as_bytes()), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_password_is_found_outside_its_url() {
+        let url = Secret::from("postgres://owner:p%40ss-w0rd-1@db.example:5432/app?x=a:b@c");
+        let scrubber = Scrubber::new([&url, &Secret::from("http://plain.example/user:segment@c")]);
+        for text in ["p@ss-w0rd-1", "p%40ss-w0rd-1", "p%40ss%2Dw0rd%2D1", url.expose()] {
+            assert_eq!(scrubber.text(&format!("<{text}>")), "<***>");
+        }
+        for text in ["owner of app at db.example", "segment"] {
+            assert_eq!(scrubber.text(text), text);
         }
     }
 
