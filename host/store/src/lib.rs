@@ -9,7 +9,7 @@
 //! | `state.json` | the state as last committed |
 //! | `journal.jsonl` | what the run since then did: one line per entry, each with a checksum over itself and the line before |
 //! | `receipts/<deploy>.json`, `snapshots/<deploy>.json` | one per run |
-//! | `tapes/<deploy>/<service>-<n>.tape` | one per provisioner call, sealed (see [`mod@tape`]) |
+//! | `tapes/<deploy>/<service>-<n>.tape` | one per provisioner call, sealed (see `tape.rs`) |
 //! | `lock` | held by the kernel for the process that writes; the text in it only says who |
 //!
 //! The overlay's `_state` block is a copy of `state.json` for other machines.
