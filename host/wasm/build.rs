@@ -10,8 +10,14 @@ use ss_wasm_build::{Workspace, precompile, sha256};
 /// The first-party plugins: folders below `plugins/`, packages `ss-plugin-<name>`.
 const FIRST_PARTY: &[&str] = &["neon", "fly"];
 
-/// What the components are made of, below the repository's root.
-const SOURCES: &[&str] = &["plugins/Cargo.toml", "plugins/Cargo.lock", "sdk/rust", "wit"];
+/// What all of them are made of, below the repository's root.
+const SHARED: &[&str] = &[
+    "plugins/Cargo.toml",
+    "plugins/Cargo.lock",
+    "sdk/rust/Cargo.toml",
+    "sdk/rust/src",
+    "wit/provisioner-0.1",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -26,19 +32,17 @@ fn embed() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let mut list = "static EMBEDDED: &[Embedded] = &[\n".to_owned();
-    if !FIRST_PARTY.is_empty() {
-        watch(&root);
-        let workspace = Workspace::new(root.join("plugins"), out.join("components"));
-        let packages: Vec<_> = FIRST_PARTY.iter().map(|name| format!("ss-plugin-{name}")).collect();
-        let packages: Vec<_> = packages.iter().map(String::as_str).collect();
-        for (name, component) in FIRST_PARTY.iter().zip(workspace.build(&packages)?) {
-            let manifest = root.join("plugins").join(name).join("manifest.json");
-            fs::copy(&manifest, out.join(format!("{name}.json")))
-                .map_err(|error| format!("{}: {error}", manifest.display()))?;
-            let compiled = precompile(&component, &env::var("TARGET")?)?;
-            fs::write(out.join(format!("{name}.cwasm")), compiled)?;
-            entry(&mut list, name, &component)?;
-        }
+    watch(&root);
+    let workspace = Workspace::new(root.join("plugins"), out.join("components"));
+    let packages: Vec<_> = FIRST_PARTY.iter().map(|name| format!("ss-plugin-{name}")).collect();
+    let packages: Vec<_> = packages.iter().map(String::as_str).collect();
+    for (name, component) in FIRST_PARTY.iter().zip(workspace.build(&packages)?) {
+        let manifest = root.join("plugins").join(name).join("manifest.json");
+        fs::copy(&manifest, out.join(format!("{name}.json")))
+            .map_err(|error| format!("{}: {error}", manifest.display()))?;
+        let compiled = precompile(&component, &env::var("TARGET")?)?;
+        fs::write(out.join(format!("{name}.cwasm")), compiled)?;
+        entry(&mut list, name, &component)?;
     }
     list.push_str("];\n");
     fs::write(out.join("first_party.rs"), list)?;
@@ -56,8 +60,10 @@ fn entry(list: &mut String, name: &str, component: &[u8]) -> std::fmt::Result {
 }
 
 fn watch(root: &Path) {
-    let plugins = FIRST_PARTY.iter().map(|name| format!("plugins/{name}"));
-    for source in SOURCES.iter().map(|source| (*source).to_owned()).chain(plugins) {
+    let own = FIRST_PARTY.iter().flat_map(|name| {
+        ["Cargo.toml", "manifest.json", "src"].map(|part| format!("plugins/{name}/{part}"))
+    });
+    for source in SHARED.iter().map(|source| (*source).to_owned()).chain(own) {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
 }

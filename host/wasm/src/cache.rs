@@ -51,6 +51,18 @@ impl Cache {
         fs::rename(&temporary, self.directory.join(name))
     }
 
+    /// Keeps an entry and lets go of the others whose names begin like it: what an older `ss` worked out.
+    pub(crate) fn put_instead(&self, prefix: &str, name: &str, content: &[u8]) -> io::Result<()> {
+        self.put(name, content)?;
+        for entry in fs::read_dir(&self.directory)?.flatten() {
+            let found = entry.file_name();
+            if found.to_str().is_some_and(|found| found.starts_with(prefix) && found != name) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     fn code(&self, name: &str, content: &[u8]) -> Hmac<Sha256> {
         let mut code = Hmac::<Sha256>::new_from_slice(&self.key).expect("any key length will do");
         code.update(&(name.len() as u64).to_le_bytes());
@@ -129,6 +141,17 @@ mod tests {
         assert_eq!(cache.get("b"), None);
         fs::copy(cache.directory.join("a"), cache.directory.join("b")).expect("copies");
         assert_eq!(cache.get("b"), None, "an entry moved to another name is not believed");
+    }
+
+    #[test]
+    fn a_newer_entry_takes_the_place_of_older_ones() {
+        let (_directory, cache) = cache();
+        for (name, content) in [("a-1", b"old"), ("b-1", b"two")] {
+            cache.put(name, content).expect("writes");
+        }
+        cache.put_instead("a-", "a-2", b"new").expect("writes");
+        assert_eq!(cache.get("a-1"), None);
+        assert!(cache.get("a-2").is_some() && cache.get("b-1").is_some());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use sha2::{Digest, Sha256};
+use ss_core::text::printable;
 use ss_wasm_config::WASMTIME_VERSION;
 use wasmtime::component::Component;
 
@@ -45,14 +46,16 @@ impl Code {
 }
 
 fn compiled(bytes: &[u8], digest: &str, cache: Option<&Cache>) -> Result<Component, String> {
-    let name = format!("{digest}-{WASMTIME_VERSION}-{}.cwasm", engine_hash());
+    let prefix = format!("{digest}-");
+    let name = format!("{prefix}{WASMTIME_VERSION}-{}.cwasm", engine_hash());
     let kept = cache.and_then(|cache| cache.get(&name));
     if let Some(component) = kept.and_then(|kept| deserialize(&kept).ok()) {
         return Ok(component);
     }
-    let unusable = |error: wasmtime::Error| format!("it does not compile: {error:#}");
+    let unusable =
+        |error: wasmtime::Error| printable(&format!("it does not compile: {error:#}"), 1_000);
     let compiled = engine().precompile_component(bytes).map_err(unusable)?;
-    let _ = cache.map(|cache| cache.put(&name, &compiled));
+    let _ = cache.map(|cache| cache.put_instead(&prefix, &name, &compiled));
     deserialize(&compiled).map_err(unusable)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The list is published in `wit/README.md`; a test compares the two.
 
+use ss_core::text::printable;
 use wasmparser::{Parser, Payload};
 
 use crate::load::LoadFailure;
@@ -10,6 +11,9 @@ use crate::load::LoadFailure;
 const LIFECYCLE: &str = "starsystem:provisioner/lifecycle";
 /// The contract's track; any patch version of it fits.
 const TRACK: &str = "0.1";
+
+/// How much of a component's own words is shown.
+const NAME: usize = 200;
 
 /// What a component gets when it imports an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +88,7 @@ pub(crate) fn allowed(import: &str) -> Option<&'static AllowedImport> {
 pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadFailure> {
     let (imports, exports) = names(bytes)?;
     if let Some(import) = imports.into_iter().find(|import| allowed(import).is_none()) {
-        return Err(LoadFailure::ForbiddenImport(import));
+        return Err(LoadFailure::ForbiddenImport(printable(&import, NAME)));
     }
     check_contract(&exports)
 }
@@ -95,7 +99,8 @@ fn check_contract(exports: &[String]) -> Result<(), LoadFailure> {
     if versions.iter().any(|version| fits(version, TRACK)) {
         return Ok(());
     }
-    Err(LoadFailure::Contract(match versions.first() {
+    let version = versions.first().map(|version| printable(version, NAME));
+    Err(LoadFailure::Contract(match version {
         None => format!("it is no provisioner: it does not export `{LIFECYCLE}@{TRACK}.0`"),
         Some(version) => format!(
             "it speaks version {version} of the provisioner contract and this `ss` speaks {TRACK}; \
@@ -183,5 +188,16 @@ mod tests {
         assert!(check(module).is_err());
         let cut = b"\0asm\x0d\0\x01\0\x07\xff";
         assert!(matches!(check(cut), Err(LoadFailure::NotAComponent(_))));
+    }
+
+    #[test]
+    fn a_component_cannot_write_to_the_terminal_by_its_names() {
+        let name = b"evil\x1b[2J";
+        let import = [&[1, 0, name.len() as u8][..], name, &[5, 0]].concat();
+        let component = [b"\0asm\x0d\0\x01\0\x0a", &[import.len() as u8][..], &import].concat();
+        match check(&component) {
+            Err(LoadFailure::ForbiddenImport(import)) => assert_eq!(import, "evil\\u{1b}[2J"),
+            other => panic!("expected a forbidden import, not {other:?}"),
+        }
     }
 }

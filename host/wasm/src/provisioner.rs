@@ -15,6 +15,9 @@ use crate::run::{self, Answer};
 use crate::state::State;
 
 /// A provisioner that is a WebAssembly component.
+///
+/// Its calls need a tokio runtime with time, for the wall clock around them. The first call loads the component, and
+/// compiles it when neither the binary nor the cache has its native code.
 pub struct WasmProvisioner {
     plugin: Plugin,
     code: Code,

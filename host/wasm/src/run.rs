@@ -23,7 +23,7 @@ pub(crate) fn prepare(component: &Component) -> Result<ProvisionerPre<State>, St
         .and_then(|()| wasi::link(&mut linker, component))
         .and_then(|()| linker.instantiate_pre(component))
         .and_then(ProvisionerPre::new)
-        .map_err(|error| format!("it does not fit the contract: {error:#}"))
+        .map_err(|error| printable(&format!("it does not fit the contract: {error:#}"), 1_000))
 }
 
 /// Calls one function in a fresh instance. The store is dropped whatever happens.

@@ -55,9 +55,15 @@ pub fn component(name: &str) -> Vec<u8> {
     BUILT[name].clone()
 }
 
-/// A component, loaded without a cache.
+/// A component of `tests/guests`, loaded.
 pub fn guest(name: &str) -> WasmProvisioner {
-    load(component(name), name, None).expect("the guest loads")
+    loaded(component(name), name)
+}
+
+/// A component, loaded through a cache that outlives the tests: compiling takes longer than all of them.
+pub fn loaded(component: Vec<u8>, name: &str) -> WasmProvisioner {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aot");
+    load(component, name, Some(&cache)).expect("the component loads")
 }
 
 /// A service with one input.

@@ -8,9 +8,9 @@ use ss_gate::call::{
 };
 use ss_ports::{CallError, Provisioner};
 use ss_testkit::{HostEvent, ScriptedHost};
-use ss_wasm::{WasmProvisioner, load};
+use ss_wasm::WasmProvisioner;
 
-use crate::guests::{component, guest, service};
+use crate::guests::{guest, loaded, service};
 
 fn reply(status: u16, body: &Value) -> Result<Reply, CallFailure> {
     let captured = vec![NamedSecret { name: "/password".to_owned(), value: 8 }];
@@ -173,8 +173,7 @@ async fn other_language(name: &str) {
     };
     let file = Path::new(&directory).join(format!("{name}.wasm"));
     let bytes = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let provisioner = load(bytes, name, None).expect("loads");
-    let rust = load(component("smoke"), "smoke", None).expect("loads");
-    assert_eq!(provisioner.plugin().manifest, rust.plugin().manifest);
+    let provisioner = loaded(bytes, name);
+    assert_eq!(provisioner.plugin().manifest, guest("smoke").plugin().manifest);
     goes_through_the_contract(&provisioner).await;
 }
