@@ -178,6 +178,7 @@ impl TapeWriter for WatchedTape {
             TapeRecord::Request { call, .. } => {
                 self.log.line(format!("tape {} {how}", call.operation));
             }
+            TapeRecord::Checkpoint(_) => self.log.line("tape checkpoint".to_owned()),
             TapeRecord::Reply { .. } => self.log.line(format!("tape answer {how}")),
             _ => {}
         }

@@ -2,7 +2,9 @@
 //! says so. Nothing here is WebAssembly and nothing opens a socket.
 
 mod cloud;
+mod crashes;
 mod execute;
+mod failures;
 mod faults;
 mod journal;
 mod observe;

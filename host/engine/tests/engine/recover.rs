@@ -1,188 +1,67 @@
-//! Killed, cut off or with a full disk at any point: the next run finishes the job, once, and forgets nothing.
+//! How an interrupted call is gone on with: replayed, looked for, left to the plan, or left open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use ss_core::plan::Desired;
 use ss_core::record::{CallKind, DeployStatus};
-use ss_core::state::{Progress, mark};
-use ss_engine::{Failure, Report};
+use ss_core::state::Progress;
 use ss_ports::{CallError, Event, StateStore, TapeRecord};
 use ss_testkit::{MemoryVault, sample};
 
 use crate::cloud::Answer;
+use crate::crashes::{deploys, is_converged};
 use crate::faults::{Fault, Faults};
 use crate::things::{self, Things, answer, call, ensure, outcome, with};
-use crate::world::{LINEAGE, World, entries, taking, wants, wants_of};
+use crate::world::{LINEAGE, World, entries, wants, wants_of};
 
-type Ended = Option<Result<Report, Failure>>;
-
-const FAULTS: [Fault; 4] = [Fault::Killed, Fault::KilledLate, Fault::DiskFull, Fault::Offline];
-
-/// Acts in a prepared world once for every point and every kind of fault, then checks what a later run makes of it.
-/// Gives the number of worlds.
-async fn everywhere(
-    prepared: impl AsyncFn() -> World,
-    act: impl AsyncFn(&World, &Arc<Faults>) -> Ended,
-    check: impl AsyncFn(&World, &str),
-) -> usize {
-    let dry = Faults::none();
-    act(&prepared().await, &dry).await.expect("not killed").expect("the run begins");
-    let points = dry.passed();
-    for fault in FAULTS {
-        for at in 0..points {
-            let world = prepared().await;
-            let faults = Faults::at(at, fault);
-            let ended = act(&world, &faults).await;
-            let is_kill = matches!(fault, Fault::Killed | Fault::KilledLate);
-            assert_eq!(ended.is_none(), is_kill, "{fault:?} at {at}");
-            check(&world, &format!("{fault:?} at {at}")).await;
-        }
-    }
-    points * FAULTS.len()
-}
-
-/// The world is exactly what is wanted, and everybody knows it.
-async fn is_converged(world: &World, desired: &[Desired], size: u32, context: &str) {
-    let things = world.cloud.things();
-    assert_eq!(things.len(), desired.len(), "{context}: {things:?}");
-    for service in desired {
-        let record = world.recorded(service.id.as_str()).await.expect(context);
-        let mark = mark(LINEAGE, "prod", &service.id, record.generation);
-        let (id, thing) = things.iter().find(|(_, thing)| thing.mark == mark).expect(context);
-        assert_eq!(record.resource_id.as_ref(), Some(id), "{context}");
-        assert_eq!(thing.size, size, "{context}");
-        let password = utf8_percent_encode(&thing.password, NON_ALPHANUMERIC);
-        let url = format!("thing://{password}@things");
-        let credential = world.credential(service.id.as_str(), "URL").await;
-        assert_eq!(credential, Some(url), "{context}");
-    }
-    let plan = world.plan(&world.state().await, desired).await;
-    assert!(plan.is_empty(), "{context}: {:?}", plan.steps);
-    world.is_settled().await;
-    world.holds_no_secret(&["p@ss word", "p%40ss"]).await;
-}
-
-async fn deploys(world: &World, desired: &[Desired], context: &str) {
-    let report = world.deploy(desired).await;
-    assert_eq!(report.receipt.status, DeployStatus::Completed, "{context}: {:?}", report.failures);
-    assert_eq!(report.trouble, None, "{context}");
-}
-
-#[tokio::test]
-async fn a_create_survives_everything() {
-    let wanted = [wants("db", 1), taking(wants("api", 1), "db"), wants("other", 1)];
-    let worlds = everywhere(
-        async || World::new(),
-        async |world, faults| world.deploy_under(faults, &wanted).await,
-        async |world, context| {
-            deploys(world, &wanted, context).await;
-            is_converged(world, &wanted, 1, context).await;
-        },
-    );
-    assert!(worlds.await > 400, "each call has its points");
-}
-
-#[tokio::test]
-async fn an_update_survives_everything() {
-    let wanted = |size| [wants("db", size), taking(wants("api", size), "db")];
-    let prepared = async || {
-        let world = World::new();
-        world.deploy(&wanted(1)).await;
-        world
-    };
-    everywhere(
-        prepared,
-        async |world, faults| world.deploy_under(faults, &wanted(2)).await,
-        async |world, context| {
-            deploys(world, &wanted(2), context).await;
-            is_converged(world, &wanted(2), 2, context).await;
-        },
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn a_replace_survives_everything() {
-    let wanted =
-        |region: &str| [wants_of(&Things::honest(), "db", json!({"size": 1, "region": region}))];
-    let prepared = async || {
-        let world = World::new();
-        world.deploy(&wanted("eu")).await;
-        world
-    };
-    everywhere(
-        prepared,
-        async |world, faults| world.deploy_under(faults, &wanted("us")).await,
-        async |world, context| {
-            deploys(world, &wanted("us"), context).await;
-            is_converged(world, &wanted("us"), 1, context).await;
-            assert_eq!(world.recorded("db").await.unwrap().generation, 1, "{context}");
-        },
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn a_destroy_survives_everything() {
-    let wanted = [wants("db", 1), taking(wants("api", 1), "db")];
-    let prepared = async || {
-        let world = World::new();
-        world.deploy(&wanted).await;
-        world
-    };
-    everywhere(
-        prepared,
-        async |world, faults| world.destroy_under(faults).await,
-        async |world, context| {
-            let report = world.destroy().await;
-            assert_eq!(report.receipt.status, DeployStatus::Completed, "{context}");
-            assert!(world.cloud.things().is_empty(), "{context}");
-            assert_eq!(world.credential("db", "URL").await, None, "{context}");
-            world.is_settled().await;
-            // A new one must not be taken for the old.
-            deploys(world, &wanted, context).await;
-            is_converged(world, &wanted, 1, context).await;
-            assert_eq!(world.recorded("db").await.unwrap().generation, 1, "{context}");
-        },
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn a_recovery_survives_everything() {
-    let wanted = [wants("db", 1)];
-    let dry = Faults::none();
-    World::new().deploy_under(&dry, &wanted).await.unwrap().unwrap();
-    let mut worlds = 0;
-    for first in 0..dry.passed() {
-        // Every third point, another third each time: neighbours tell the same story.
-        for second in (first % 3..).step_by(3) {
-            let world = World::new();
-            let context = format!("killed at {first}, then at {second}");
-            world.deploy_under(&Faults::at(first, Fault::Killed), &wanted).await;
-            let again = world.deploy_under(&Faults::at(second, Fault::KilledLate), &wanted).await;
-            worlds += 1;
-            if again.is_some() {
-                break;
-            }
-            deploys(&world, &wanted, &context).await;
-            is_converged(&world, &wanted, 1, &context).await;
-        }
-    }
-    assert!(worlds > 500, "{worlds}");
-}
-
-/// The point at which a run of `wanted` stands right before or after a line of the log.
+/// Kills a run at the first point after this line of the log.
 async fn killed_after(world: &World, line: &str, wanted: &[Desired]) {
+    dies_after(world, Fault::Killed, line, wanted).await;
+}
+
+async fn dies_after(world: &World, fault: Fault, line: &str, wanted: &[Desired]) {
     for at in 0.. {
         let dry = World::new();
-        let ended = dry.deploy_under(&Faults::at(at, Fault::Killed), wanted).await;
+        let ended = dry.deploy_under(&Faults::at(at, fault), wanted).await;
         assert!(ended.is_none(), "`{line}` never comes");
         if dry.log.lines().iter().any(|found| found == line) {
-            world.deploy_under(&Faults::at(at, Fault::Killed), wanted).await;
+            world.deploy_under(&Faults::at(at, fault), wanted).await;
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_had_ended_well_is_finished_from_its_tape_alone() {
+    let wanted = [wants("db", 1)];
+    for line in ["vault db", "done db"] {
+        let world = World::new();
+        dies_after(&world, Fault::KilledLate, line, &wanted).await;
+        let asked = world.cloud.seen().len();
+        let run = world.run(&Faults::none());
+        let (_, recovered) = world.recover_on(&run).await.unwrap();
+        assert_eq!(recovered.left_to_plan, [], "{line}");
+        assert_eq!(world.cloud.seen().len(), asked, "{line}");
+        deploys(&world, &wanted, line).await;
+        is_converged(&world, &wanted, 1, line).await;
+    }
+}
+
+#[tokio::test]
+async fn between_the_halves_of_a_replace_the_old_credentials_stay() {
+    let wanted =
+        |region: &str| [wants_of(&Things::honest(), "db", json!({"size": 1, "region": region}))];
+    for at in 0.. {
+        let world = World::new();
+        world.deploy(&wanted("eu")).await;
+        let before = world.credential("db", "URL").await;
+        let ended = world.deploy_under(&Faults::at(at, Fault::Killed), &wanted("us")).await;
+        assert!(ended.is_none());
+        if world.log.lines().iter().any(|line| line == "gone db") {
+            assert!(world.cloud.things().is_empty());
+            assert_eq!(world.credential("db", "URL").await, before);
             return;
         }
     }
@@ -247,6 +126,15 @@ async fn nothing_to_recover_is_nothing_done() {
     assert_eq!(world.log.lines().len(), before);
 }
 
+/// Where a run is killed, and the id that is known then: from the tape alone, or from tape and journal. Without one
+/// there is still what the answer made the service's own.
+const KNOWN: [(&str, Option<&str>); 4] = [
+    ("tape answer durably", None),
+    ("tape checkpoint", Some("th-1")),
+    ("checkpoint db", Some("th-1")),
+    ("send changeThing", Some("th-1")),
+];
+
 /// Honest until its honesty is taken away: then it asks for other things first.
 fn fickle(honest: Arc<AtomicBool>) -> Things {
     Things::honest().applying(move |service, recorded, mut host| {
@@ -262,8 +150,7 @@ fn fickle(honest: Arc<AtomicBool>) -> Things {
 
 #[tokio::test]
 async fn a_provisioner_that_changed_its_mind_is_left_to_the_plan() {
-    // Before the checkpoint what is known of the thing is on the tape alone.
-    for line in ["tape changeThing durably", "checkpoint db", "send changeThing"] {
+    for (line, id) in KNOWN {
         let honest = Arc::new(AtomicBool::new(true));
         let world = World::with(fickle(honest.clone()));
         let wanted = [wants("db", 1)];
@@ -275,7 +162,7 @@ async fn a_provisioner_that_changed_its_mind_is_left_to_the_plan() {
         assert!(world.open().await.is_empty(), "{line}: it is not tried again for ever");
         let record = &state.services[&sample::service("db")];
         assert_eq!(record.progress, Progress::Partial);
-        assert_eq!(record.resource_id.as_deref(), Some("th-1"), "{line}");
+        assert_eq!(record.resource_id.as_deref(), id, "{line}");
         assert!(record.owned["api"]["thing"].contains("th-1"), "{line}");
         deploys(&world, &wanted, line).await;
         is_converged(&world, &wanted, 1, line).await;
@@ -327,7 +214,7 @@ async fn a_provisioner_that_asks_less_than_its_tape_has_diverged() {
 
 #[tokio::test]
 async fn another_build_of_the_plugin_leaves_it_to_the_plan_with_all_that_the_tape_knows() {
-    for line in ["tape changeThing durably", "checkpoint db"] {
+    for (line, id) in KNOWN {
         let mut world = World::new();
         killed_after(&world, line, &[wants("db", 1)]).await;
         let rebuilt = Things::honest().rebuilt();
@@ -338,7 +225,7 @@ async fn another_build_of_the_plugin_leaves_it_to_the_plan_with_all_that_the_tap
         assert_eq!(recovered.left_to_plan.len(), 1);
         assert!(world.shown().iter().any(|line| line.contains("its plugin has changed")));
         let record = &state.services[&sample::service("db")];
-        assert_eq!(record.resource_id.as_deref(), Some("th-1"), "{line}");
+        assert_eq!(record.resource_id.as_deref(), id, "{line}");
         assert!(record.owned["api"]["thing"].contains("th-1"), "{line}");
         deploys(&world, &wanted, line).await;
         is_converged(&world, &wanted, 1, line).await;
