@@ -7,6 +7,7 @@ mod common;
 mod as_files;
 mod configuration;
 mod files_and_home;
+mod guest_memory;
 mod main_job;
 mod rolling;
 mod vendor_trouble;

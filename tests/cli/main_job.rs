@@ -1,6 +1,7 @@
 //! The main job: a real Postgres and a real API process, brought up by the real provisioners through the gate.
 
 use crate::common::Place;
+use crate::common::canary::Canary;
 use crate::common::project::walkthrough;
 use crate::common::sandbox::{Sandbox, free_port};
 
@@ -47,15 +48,13 @@ fn deploys_the_walkthrough_and_health_answers() {
 /// Neither the provider tokens nor the database's password stand in anything that was printed or written, but for the
 /// vault, whose files are encrypted, and the sandbox's own folder.
 fn no_secret_is_left(place: &Place, said: &str) {
-    let url = place.ss(["vault", "get", "app-db.DATABASE_URL", "--env=sandbox"]).exits(0).stdout;
-    let password = url
-        .split_once("://")
-        .and_then(|(_, rest)| rest.split_once('@'))
-        .and_then(|(user, _)| user.split_once(':'));
-    let password = password.expect("a URL with a password").1;
-    let canaries = ["sandbox-neon-key", "sandbox-fly-token", password];
-    for canary in canaries {
-        assert!(!said.contains(canary), "a secret was printed");
+    let canaries = [
+        Canary::new("the Neon token", "sandbox-neon-key"),
+        Canary::new("the Fly token", "sandbox-fly-token"),
+        Canary::new("the database's password", &place.database_password()),
+    ];
+    for canary in &canaries {
+        canary.is_not_in("what was printed", said.as_bytes());
     }
     let mut folders = vec![place.path().to_owned()];
     let mut files = 0;
@@ -70,9 +69,8 @@ fn no_secret_is_left(place: &Place, said: &str) {
                 continue;
             }
             let bytes = std::fs::read(&path).expect("a file");
-            for canary in canaries {
-                let found = bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
-                assert!(!found, "a secret is in {}", path.display());
+            for canary in &canaries {
+                canary.is_not_in(&path.display().to_string(), &bytes);
             }
             files += 1;
         }

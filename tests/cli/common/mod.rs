@@ -1,5 +1,6 @@
 //! A sealed place to run `ss` in.
 
+pub mod canary;
 pub mod http;
 pub mod project;
 pub mod sandbox;
@@ -71,6 +72,14 @@ impl Place {
             .env("STARSYSTEM_HOME", self.home())
             .env("XDG_CACHE_HOME", cache);
         command
+    }
+
+    /// The password in the walkthrough's DATABASE_URL, from the vault.
+    pub fn database_password(&self) -> String {
+        let url = self.ss(["vault", "get", "app-db.DATABASE_URL", "--env=sandbox"]).exits(0).stdout;
+        let user = url.split_once("://").and_then(|(_, rest)| rest.split_once('@'));
+        let password = user.and_then(|(user, _)| user.split_once(':'));
+        password.expect("a URL with a password").1.to_owned()
     }
 
     /// Runs `ss` to its end.
