@@ -191,3 +191,31 @@ fn a_full_disk_is_told_and_the_next_deploy_goes_on() {
     ran.says("first=1").says("SS0405").says("second=0");
     assert_eq!(sandbox.holds().0, 1);
 }
+
+/// The project's directory is read-only: nothing can be recorded in the overlay, so nothing is made.
+#[test]
+fn a_read_only_project_is_told_before_anything_is_made() {
+    let place = Place::new();
+    let port = free_port();
+    database(&place, port);
+    let sandbox = Sandbox::start(&place, port, &place.path().join("sandbox.yaml"));
+    let home = tempfile::tempdir().expect("a home");
+    let script = "mount --bind . . && mount -o remount,ro,bind . && cd \"$PWD\" || exit 77
+        \"$1\" deploy --env=sandbox; echo first=$?";
+    let mut read_only = Command::new("unshare");
+    read_only.args(["-r", "-m", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_ss")]);
+    read_only.current_dir(place.path()).env("HOME", home.path());
+    let ran =
+        Ran::of(read_only.env("STARSYSTEM_HOME", home.path()).output().expect("unshare runs"));
+    if ran.code == 77 || ran.stderr.contains("unshare:") {
+        eprintln!("skipped: no mount namespaces here: {}", ran.stderr);
+        return;
+    }
+    ran.says("first=1").says("starsystem.sandbox.yaml").says("SS0405");
+    assert_eq!(sandbox.holds(), (0, 0, 0));
+
+    let mut again = place.command();
+    again.args(["deploy", "--env=sandbox"]).env("STARSYSTEM_HOME", home.path());
+    Ran::of(again.output().expect("runs")).exits(0);
+    assert_eq!(sandbox.holds().0, 1);
+}

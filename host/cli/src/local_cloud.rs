@@ -23,6 +23,8 @@ use crate::project::Project;
 
 const START_MAX: Duration = Duration::from_secs(30);
 const STOP_MAX: Duration = Duration::from_secs(30);
+/// Something else may listen on the port and say nothing.
+const STATUS_MAX: Duration = Duration::from_secs(3);
 
 /// A sandbox by its port.
 #[derive(Debug, Clone)]
@@ -46,7 +48,7 @@ impl LocalCloud {
 
     /// What it says of itself; `None` when it is not there.
     pub fn status(&self) -> Option<Value> {
-        let (status, body) = request(self.port, "GET", "/_control/status").ok()?;
+        let (status, body) = request(self.port, "GET", "/_control/status", STATUS_MAX).ok()?;
         let value: Value = serde_json::from_slice(&body).ok()?;
         (status == 200 && value.get("neon").is_some() && value.get("fly").is_some())
             .then_some(value)
@@ -101,7 +103,7 @@ impl LocalCloud {
         if self.status().is_none() {
             return Ok(false);
         }
-        request(self.port, "POST", "/_control/shutdown")
+        request(self.port, "POST", "/_control/shutdown", STOP_MAX)
             .map_err(|error| failed(format!("the sandbox does not answer: {error}")))?;
         let begun = Instant::now();
         while self.status().is_some() {
@@ -119,10 +121,10 @@ fn failed(message: impl Into<String>) -> CommandError {
 }
 
 /// One request to this machine, without a body.
-fn request(port: u16, method: &str, path: &str) -> std::io::Result<(u16, Vec<u8>)> {
+fn request(port: u16, method: &str, path: &str, wait: Duration) -> std::io::Result<(u16, Vec<u8>)> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(wait))?;
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"

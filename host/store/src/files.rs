@@ -114,6 +114,19 @@ impl Drop for Beside<'_> {
     }
 }
 
+/// Whether a file could be replaced: makes what would be put in its place, empty, and removes it.
+pub(crate) fn try_beside(place: &Path) -> Result<(), StoreError> {
+    let path = temporary(place);
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|_| fs::remove_file(&path))
+        .map_err(|error| failed("write", place, &error))
+}
+
 fn temporary(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().expect("a path of a file"));

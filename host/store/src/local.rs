@@ -94,7 +94,12 @@ impl LocalStore {
         let path = self.paths.journal();
         let journal = match journal::read(&path)?.filter(|journal| journal.origin == origin) {
             Some(journal) => journal,
-            None => journal::begin(&path, origin)?,
+            None => {
+                if let Some(overlay) = &self.paths.overlay {
+                    overlay::check_writable(overlay)?;
+                }
+                journal::begin(&path, origin)?
+            }
         };
         Writer::open(&path, journal)
     }

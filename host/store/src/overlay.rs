@@ -1,7 +1,7 @@
 //! The overlay's file: read, and rewritten around its `_state` block while it stays the user's.
 
-use std::fs;
-use std::path::Path;
+use std::fs::{self, Permissions};
+use std::path::{Path, PathBuf};
 
 use ss_core::overlay::{self, OverlayError};
 use ss_core::state::State;
@@ -20,18 +20,16 @@ pub(crate) fn read(path: &Path) -> Result<Option<State>, StoreError> {
     }
 }
 
+/// Says before a run begins what would keep it from being recorded in the overlay at its end.
+pub(crate) fn check_writable(path: &Path) -> Result<(), StoreError> {
+    files::try_beside(&real(path)?).and_then(|()| permissions(path).map(drop))
+}
+
 /// Writes the state into the overlay as it is at this moment: its permissions stay, a link stays a link.
 pub(crate) fn write(path: &Path, state: &State) -> Result<(), StoreError> {
-    let path = &fs::canonicalize(path).map_err(|error| failed("find", path, &error))?;
+    let path = &real(path)?;
     for _ in 0..ATTEMPTS {
-        let permissions =
-            fs::metadata(path).map_err(|error| failed("read", path, &error))?.permissions();
-        if permissions.readonly() {
-            return Err(StoreError::Io(format!(
-                "cannot write {}: it is read-only",
-                path.display()
-            )));
-        }
+        let permissions = permissions(path)?;
         let before = files::read(path)?.unwrap_or_default();
         let after = overlay::splice(text(path, &before)?, Some(state))
             .map_err(|error| unusable(path, &error))?;
@@ -45,6 +43,21 @@ pub(crate) fn write(path: &Path, state: &State) -> Result<(), StoreError> {
         }
     }
     Err(StoreError::Io(format!("cannot write {}: it keeps changing", path.display())))
+}
+
+/// Where the file is when a link names it.
+fn real(path: &Path) -> Result<PathBuf, StoreError> {
+    fs::canonicalize(path).map_err(|error| failed("find", path, &error))
+}
+
+/// The file's permissions, which must let it be written.
+fn permissions(path: &Path) -> Result<Permissions, StoreError> {
+    let permissions =
+        fs::metadata(path).map_err(|error| failed("read", path, &error))?.permissions();
+    if permissions.readonly() {
+        return Err(StoreError::Io(format!("cannot write {}: it is read-only", path.display())));
+    }
+    Ok(permissions)
 }
 
 fn text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, StoreError> {

@@ -158,6 +158,19 @@ async fn links_and_permissions_stay() {
 }
 
 #[tokio::test]
+async fn a_run_does_not_begin_on_an_overlay_that_cannot_be_written() {
+    let place = Place::with_overlay(TEXT);
+    fs::set_permissions(place.overlay(), Permissions::from_mode(0o444)).unwrap();
+    let begun = place.store().append(&begin(1, "line", 0)).await;
+    let Err(StoreError::Io(message)) = begun else { panic!("{begun:?}") };
+    assert!(message.contains("it is read-only"), "{message}");
+    assert!(!place.file("journal.jsonl").exists());
+    fs::set_permissions(place.overlay(), Permissions::from_mode(0o644)).unwrap();
+    place.store().append(&begin(1, "line", 0)).await.unwrap();
+    assert_eq!(place.overlay_text(), TEXT);
+}
+
+#[tokio::test]
 async fn a_read_only_or_vanished_overlay_says_how_to_finish() {
     let place = Place::with_overlay(TEXT);
     let store = place.store();
