@@ -66,7 +66,8 @@ resource "terraform_data" "api" {
     init.args(["init", "-input=false"])
         .current_dir(directory)
         .env("CHECKPOINT_DISABLE", "1")
-        .stdout(Stdio::null());
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     succeed(&mut init)?;
     Ok(Some(directory.to_owned()))
 }

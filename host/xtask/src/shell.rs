@@ -1,12 +1,12 @@
 //! Running other programs, and knowing where everything is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// The repository's root.
+/// The repository's root. Asked of cargo at run time: a target directory may serve several checkouts.
 pub fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().nth(2).expect("xtask stands in host/xtask").to_owned()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from);
+    here.ancestors().nth(2).expect("cargo says that xtask stands in host/xtask").to_owned()
 }
 
 /// Cargo, as it was called, in the repository's root.
