@@ -10,4 +10,5 @@ mod files_and_home;
 mod guest_memory;
 mod main_job;
 mod rolling;
+mod vault_and_auth;
 mod vendor_trouble;

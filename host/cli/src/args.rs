@@ -45,6 +45,8 @@ pub enum Command {
     /// Keep credentials, encrypted
     #[command(subcommand)]
     Vault(Vault),
+    /// Log in to a provider: get a token, try it, keep it
+    Auth(Auth),
     /// A local Neon and Fly on this machine
     #[command(subcommand)]
     Sandbox(Sandbox),
@@ -189,6 +191,17 @@ pub enum Vault {
         #[command(flatten)]
         environment: Environment,
     },
+    /// Give the vault a new key
+    RotateKey,
+    /// Choose who can read the vault
+    #[command(subcommand)]
+    Recipients(Recipients),
+    /// Put a passphrase around the vault's key, or change it
+    Passphrase {
+        /// Take it off
+        #[arg(long)]
+        remove: bool,
+    },
     /// Remove a credential
     Rm {
         /// Its name
@@ -197,6 +210,42 @@ pub enum Vault {
         #[command(flatten)]
         environment: Environment,
     },
+}
+
+/// `ss vault recipients`.
+#[derive(Debug, Subcommand)]
+pub enum Recipients {
+    /// Let a key read the vault, from its present content on
+    Add {
+        /// The age public key, `age1…`
+        key: String,
+        /// Whose it is
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// List the keys that can read the vault
+    List,
+    /// Encrypt the vault without a key
+    Rm {
+        /// The age public key
+        key: String,
+    },
+}
+
+/// `ss auth`.
+#[derive(Debug, Args)]
+pub struct Auth {
+    /// The provisioner: `neon`, `fly`
+    pub provisioner: String,
+    /// The environment whose connections are asked
+    #[command(flatten)]
+    pub environment: Environment,
+    /// Take a token from the keyboard or standard input
+    #[arg(long, conflicts_with = "browser")]
+    pub paste: bool,
+    /// Log in with the browser, also when this is no terminal (Fly)
+    #[arg(long)]
+    pub browser: bool,
 }
 
 /// `ss sandbox`.

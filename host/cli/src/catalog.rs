@@ -9,7 +9,7 @@ use ss_core::config::Config;
 use ss_core::diag::did_you_mean;
 use ss_core::schema::immutable_paths;
 use ss_engine::Failure;
-use ss_gate::manifest::{Connection, Credential};
+use ss_gate::manifest::{Connection, Credential, Manifest};
 use ss_ports::{Plugin, Provisioner, Provisioners, UnknownTarget};
 
 use crate::context::Context;
@@ -76,8 +76,13 @@ impl Catalog {
         self.plugins.iter().flat_map(|provisioner| &provisioner.plugin().manifest.connections)
     }
 
+    /// What the plugins say of themselves.
+    pub fn manifests(&self) -> impl Iterator<Item = &Manifest> {
+        self.plugins.iter().map(|provisioner| &*provisioner.plugin().manifest)
+    }
+
     /// All credentials of all plugins.
-    pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
+    pub fn credentials(&self) -> impl Iterator<Item = &Credential> + Clone {
         self.plugins.iter().flat_map(|provisioner| &provisioner.plugin().manifest.credentials)
     }
 

@@ -1,10 +1,11 @@
 //! Where `ss` works and how it talks: read once, from the command line and the environment.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use ss_core::redact::Secret;
 use ss_engine::Failure;
-use ss_vault::{IdentitySource, VaultHome, VaultOptions};
+use ss_vault::{AskPassphrase, IdentitySource, VaultHome, VaultOptions};
 
 use crate::args::Cli;
 use crate::error::CommandError;
@@ -65,6 +66,23 @@ impl Context {
         } else {
             IdentitySource::Home
         };
-        Ok(VaultHome::new(VaultOptions { home, identity }))
+        let passphrase = AskPassphrase::new(passphrase);
+        Ok(VaultHome::new(VaultOptions { home, identity, passphrase }))
     }
+}
+
+/// STARSYSTEM_PASSPHRASE, or what the person types.
+fn passphrase(named: &str) -> Result<Secret, String> {
+    if let Some(text) = std::env::var("STARSYSTEM_PASSPHRASE").ok().filter(|text| !text.is_empty())
+    {
+        return Ok(Secret::new(text));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(format!(
+            "{named} is under a passphrase, and there is no terminal to ask on; set STARSYSTEM_PASSPHRASE"
+        ));
+    }
+    rpassword::prompt_password(format!("Passphrase of {named}: "))
+        .map(Secret::new)
+        .map_err(|error| format!("the passphrase cannot be read: {error}"))
 }

@@ -50,6 +50,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Drift(args) => block_on(commands::drift::run(context, args)),
         Command::Destroy(args) => block_on(commands::destroy::run(context, args)),
         Command::Vault(command) => commands::vault::run(context, command),
+        Command::Auth(args) => block_on(commands::auth::run(context, args)),
         Command::Sandbox(command) => commands::sandbox::run(context, command),
         Command::Explain { code } => commands::explain::run(context, code.as_deref()),
     }

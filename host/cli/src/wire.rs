@@ -131,7 +131,7 @@ fn taken(config: &Config) -> BTreeMap<ServiceId, BTreeSet<String>> {
 
 /// The overlay's connections. One that gets a credential may only point at this machine: a cloned repository must
 /// not be able to send a token elsewhere.
-fn overrides(
+pub fn overrides(
     config: &Config,
     catalog: &Catalog,
 ) -> Result<BTreeMap<String, Override>, CommandError> {

@@ -21,3 +21,4 @@ pub use failure::Failure;
 pub use observe::{Observed, observe};
 pub use recover::{Recovered, recover};
 pub use run::{EnvCredential, Override, Ports, Run, Settings, Stop};
+pub use tokens::{Tried, Verdict, try_token};

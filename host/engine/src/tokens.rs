@@ -1,17 +1,17 @@
 //! Which token goes with a request, and the check that it works before anything is made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ss_core::ident::ServiceId;
 use ss_core::plan::{Plan, Step};
 use ss_core::record::RequestLine;
 use ss_core::redact::Secret;
 use ss_core::state::State;
-use ss_gate::manifest::{Auth, Connection, Manifest, Operation};
-use ss_ports::{HttpRequest, RetryRules};
+use ss_gate::manifest::{Auth, Connection, Credential, Manifest, Operation};
+use ss_ports::{Egress, Exchange, HttpRequest, RetryRules};
 
 use crate::failure::Failure;
-use crate::run::Run;
+use crate::run::{Override, Run};
 
 /// The complete value of the `Authorization` header for a connection, or `None` when it needs none.
 pub(crate) async fn authorization(
@@ -111,67 +111,108 @@ async fn check_plugin(
         if !tried.insert((credential.name.clone(), digest)) {
             continue;
         }
-        let verify_by = credential.verify.as_deref().and_then(|name| manifest.operation(name));
-        if let Some((connection, operation)) = verify_by {
-            verify(run, service, manifest, connection, operation, &credential.name).await?;
+        if let Some(tried) =
+            try_token(&*run.ports.egress, manifest, &run.settings.connections, credential, &token)
+                .await
+        {
+            run.record_request(tried.line(service));
+            match tried.verdict() {
+                Verdict::Good => {}
+                Verdict::Refused(answered) => {
+                    return Err(refused(run, service, &credential.name, &answered));
+                }
+                Verdict::Unreachable(message) => {
+                    return Err(Failure::new("SS0513", message)
+                        .hint("nothing was changed; try again when it can be reached"));
+                }
+            }
         }
     }
     Ok(())
 }
 
-async fn verify(
-    run: &Run,
-    service: &ServiceId,
-    manifest: &Manifest,
-    connection: &Connection,
-    operation: &Operation,
-    credential: &str,
-) -> Result<(), Failure> {
-    let path = operation.route.to_string();
-    let path = path.split_once(' ').map_or("/", |(_, path)| path);
-    let authorization = authorization(run, service, manifest, connection).await?;
-    let request = request(run, connection, operation, path, authorization);
-    let exchange = run.ports.egress.send(request).await;
-    run.record_request(RequestLine {
-        service: service.clone(),
-        operation: operation.name.clone(),
-        method: operation.route.method().to_owned(),
-        route: path.to_owned(),
-        status: exchange.result.as_ref().ok().map(|reply| reply.status),
-        error: exchange.result.as_ref().err().map(ToString::to_string),
-        ms: exchange.duration_ms,
-        bytes: exchange.bytes,
-        attempts: exchange.attempts,
-    });
-    let name = &connection.name;
-    match exchange.result {
-        Ok(reply) if matches!(reply.status, 401 | 403) => {
-            let answered = format!("{name} answered {}", reply.status);
-            Err(refused(run, service, credential, &answered))
+/// A token that was tried.
+#[derive(Debug)]
+pub struct Tried<'m> {
+    connection: &'m Connection,
+    operation: &'m Operation,
+    exchange: Exchange,
+}
+
+/// What came of trying a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The API accepted it.
+    Good,
+    /// The API refused it: who answered what.
+    Refused(String),
+    /// Nobody answered: why.
+    Unreachable(String),
+}
+
+/// Tries a token by the read that its credential names in the manifest; `None` when it names none.
+pub async fn try_token<'m>(
+    egress: &dyn Egress,
+    manifest: &'m Manifest,
+    overrides: &BTreeMap<String, Override>,
+    credential: &Credential,
+    token: &Secret,
+) -> Option<Tried<'m>> {
+    let (connection, operation) = manifest.operation(credential.verify.as_deref()?)?;
+    let authorization = connection.auth.as_ref().map(|auth| header(auth, token));
+    let request = request(overrides, connection, operation, authorization);
+    let exchange = egress.send(request).await;
+    Some(Tried { connection, operation, exchange })
+}
+
+impl Tried<'_> {
+    /// Good, refused or unreachable.
+    pub fn verdict(&self) -> Verdict {
+        let name = &self.connection.name;
+        match &self.exchange.result {
+            Ok(reply) if matches!(reply.status, 401 | 403) => {
+                Verdict::Refused(format!("{name} answered {}", reply.status))
+            }
+            Ok(_) => Verdict::Good,
+            Err(error) => Verdict::Unreachable(format!("`{name}` cannot be reached: {error}")),
         }
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let message = format!("`{name}` cannot be reached: {error}");
-            Err(Failure::new("SS0513", message)
-                .hint("nothing was changed; try again when it can be reached"))
+    }
+
+    fn line(&self, service: &ServiceId) -> RequestLine {
+        let result = &self.exchange.result;
+        RequestLine {
+            service: service.clone(),
+            operation: self.operation.name.clone(),
+            method: self.operation.route.method().to_owned(),
+            route: path(self.operation),
+            status: result.as_ref().ok().map(|reply| reply.status),
+            error: result.as_ref().err().map(ToString::to_string),
+            ms: self.exchange.duration_ms,
+            bytes: self.exchange.bytes,
+            attempts: self.exchange.attempts,
         }
     }
 }
 
+/// The path of a read without parameters.
+fn path(operation: &Operation) -> String {
+    let route = operation.route.to_string();
+    route.split_once(' ').map_or("/", |(_, path)| path).to_owned()
+}
+
 fn request(
-    run: &Run,
+    overrides: &BTreeMap<String, Override>,
     connection: &Connection,
     operation: &Operation,
-    path: &str,
     authorization: Option<Secret>,
 ) -> HttpRequest {
-    let overridden = run.settings.connections.get(&connection.name);
+    let overridden = overrides.get(&connection.name);
     let base = overridden.map_or(connection.base_url.as_str(), |to| to.base_url.as_str());
     HttpRequest {
         connection: connection.name.clone(),
         operation: operation.name.clone(),
         method: operation.route.method().to_owned(),
-        url: format!("{}{path}", base.trim_end_matches('/')),
+        url: format!("{}{}", base.trim_end_matches('/'), path(operation)),
         local: overridden.is_some_and(|to| to.local),
         authorization,
         headers: Vec::new(),
@@ -202,8 +243,6 @@ fn refused(run: &Run, service: &ServiceId, credential: &str, answered: &str) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]

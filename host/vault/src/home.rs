@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use age::x25519::{Identity, Recipient};
@@ -17,7 +17,7 @@ use crate::document::Document;
 use crate::error::unwritable;
 use crate::files::Lock;
 use crate::format::{Stored, Tokens};
-use crate::identity::{self, IdentitySource};
+use crate::identity::{self, AskPassphrase, IdentitySource, Loaded};
 use crate::key;
 use crate::recipients;
 use crate::seal;
@@ -30,6 +30,8 @@ pub struct VaultOptions {
     pub home: PathBuf,
     /// Where the identity comes from.
     pub identity: IdentitySource,
+    /// Who is asked when the identity is under a passphrase.
+    pub passphrase: AskPassphrase,
 }
 
 /// The vault of one user: provider tokens, and the way to each system's credentials. Cheap to clone.
@@ -126,12 +128,13 @@ pub(crate) struct Keeper {
     home: PathBuf,
     vault: PathBuf,
     source: IdentitySource,
+    ask: AskPassphrase,
     identities: Mutex<Option<Identities>>,
 }
 
 /// Identities, the own one first; never empty.
 #[derive(Clone)]
-pub(crate) struct Identities(Arc<Vec<Identity>>);
+pub(crate) struct Identities(Arc<Loaded>);
 
 impl fmt::Debug for Identities {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,14 +145,44 @@ impl fmt::Debug for Identities {
 impl Deref for Identities {
     type Target = [Identity];
     fn deref(&self) -> &[Identity] {
-        &self.0
+        &self.0.identities
+    }
+}
+
+impl Identities {
+    pub(crate) fn passphrase(&self) -> Option<&Secret> {
+        self.0.passphrase.as_ref()
     }
 }
 
 impl Keeper {
     fn new(options: VaultOptions) -> Self {
-        let VaultOptions { home, identity } = options;
-        Self { vault: home.join("vault"), home, source: identity, identities: Mutex::default() }
+        let VaultOptions { home, identity, passphrase } = options;
+        let vault = home.join("vault");
+        Self { vault, home, source: identity, ask: passphrase, identities: Mutex::default() }
+    }
+
+    /// The vault's folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.vault
+    }
+
+    /// Replaces the home's own identity file, and what is known of it. A file or a key of the user's is theirs.
+    pub(crate) fn rewrite(
+        &self,
+        _held: &Lock,
+        identities: Vec<Identity>,
+        passphrase: Option<Secret>,
+    ) -> Result<Identities, VaultError> {
+        if !matches!(self.source, IdentitySource::Home) {
+            return Err(VaultError::Unwritable(format!(
+                "the identity is {}, which is not ss's to change; unset STARSYSTEM_IDENTITY and STARSYSTEM_AGE_KEY, \
+                 or change it with age's own tools",
+                self.identity_name()
+            )));
+        }
+        identity::write(&self.home, &identities, passphrase.as_ref())?;
+        Ok(self.remember(Loaded { identities, passphrase }))
     }
 
     /// What the identity is called in messages.
@@ -176,23 +209,27 @@ impl Keeper {
             None if recipients::file_in(&self.vault).exists() => {
                 return Err(self.identity_is_gone());
             }
-            None => self.remember(identity::create(&self.home)?),
+            None => {
+                let identities = vec![Identity::generate()];
+                identity::write(&self.home, &identities, None)?;
+                self.remember(Loaded { identities, passphrase: None })
+            }
         };
         recipients::create_if_absent(&self.vault, &identities[0])?;
         recipients::load(&self.vault, &identities[0])
     }
 
     /// The identities; `None` when none was made yet.
-    fn load(&self) -> Result<Option<Identities>, VaultError> {
+    pub(crate) fn load(&self) -> Result<Option<Identities>, VaultError> {
         if let Some(known) = self.known().clone() {
             return Ok(Some(known));
         }
-        let loaded = identity::load(&self.source, &self.home)?;
-        Ok(loaded.map(|identities| self.remember(identities)))
+        let loaded = identity::load(&self.source, &self.home, &self.ask)?;
+        Ok(loaded.map(|loaded| self.remember(loaded)))
     }
 
-    fn remember(&self, identities: Vec<Identity>) -> Identities {
-        self.known().insert(Identities(Arc::new(identities))).clone()
+    fn remember(&self, loaded: Loaded) -> Identities {
+        self.known().insert(Identities(Arc::new(loaded))).clone()
     }
 
     fn known(&self) -> MutexGuard<'_, Option<Identities>> {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use age::x25519::{Identity, Recipient};
 use age::{DecryptError, Decryptor, Encryptor};
-use ss_core::redact::Redacted;
+use ss_core::redact::{Redacted, Secret};
 
 /// Why bytes do not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,15 @@ pub(crate) fn encrypt(recipients: &[Recipient], plain: &[u8]) -> Vec<u8> {
     let recipients = recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
     let encryptor = Encryptor::with_recipients(recipients)
         .unwrap_or_else(|_| unreachable!("X25519 recipients can always be combined"));
+    wrapped(encryptor, plain)
+}
+
+/// Encrypts with a passphrase; opening it takes about a second on the machine that made it.
+pub(crate) fn encrypt_with(passphrase: &Secret, plain: &[u8]) -> Vec<u8> {
+    wrapped(Encryptor::with_user_passphrase(passphrase.expose().as_str().into()), plain)
+}
+
+fn wrapped(encryptor: Encryptor, plain: &[u8]) -> Vec<u8> {
     let mut sealed = Vec::new();
     let written = encryptor.wrap_output(&mut sealed).and_then(|mut writer| {
         writer.write_all(plain)?;
@@ -34,10 +43,25 @@ pub(crate) fn decrypt(
     identities: &[Identity],
     sealed: &[u8],
 ) -> Result<Redacted<Vec<u8>>, NotOpened> {
+    opened(identities.iter().map(|identity| identity as &dyn age::Identity), sealed)
+}
+
+/// Decrypts with a passphrase; a wrong one is `Foreign`.
+pub(crate) fn decrypt_with(
+    passphrase: &Secret,
+    sealed: &[u8],
+) -> Result<Redacted<Vec<u8>>, NotOpened> {
+    let identity = age::scrypt::Identity::new(passphrase.expose().as_str().into());
+    opened(std::iter::once(&identity as &dyn age::Identity), sealed)
+}
+
+fn opened<'i>(
+    identities: impl Iterator<Item = &'i dyn age::Identity>,
+    sealed: &[u8],
+) -> Result<Redacted<Vec<u8>>, NotOpened> {
     let decryptor = Decryptor::new_buffered(sealed).map_err(|_| NotOpened::Damaged)?;
-    let identities = identities.iter().map(|identity| identity as &dyn age::Identity);
     let mut reader = decryptor.decrypt(identities).map_err(|error| match error {
-        DecryptError::NoMatchingKeys => NotOpened::Foreign,
+        DecryptError::NoMatchingKeys | DecryptError::DecryptionFailed => NotOpened::Foreign,
         _ => NotOpened::Damaged,
     })?;
     // The plain text is shorter than the sealed one: one allocation, so that no copy stays behind unwiped.

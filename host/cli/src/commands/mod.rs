@@ -1,5 +1,6 @@
 //! One file a command: arguments in, output and an exit code out.
 
+pub mod auth;
 pub mod deploy;
 pub mod destroy;
 pub mod drift;

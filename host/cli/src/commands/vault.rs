@@ -3,12 +3,13 @@
 use std::io::{IsTerminal, Read, Write};
 
 use serde_json::json;
+use ss_core::diag::did_you_mean;
 use ss_core::ident::ServiceId;
 use ss_core::redact::Secret;
 use ss_engine::Failure;
-use ss_vault::{AgeVault, Key, VaultHome};
+use ss_vault::{AgeVault, Key, Resealed, VaultHome};
 
-use crate::args::{Environment, Vault};
+use crate::args::{Environment, Recipients, Vault};
 use crate::catalog::Catalog;
 use crate::context::Context;
 use crate::error::CommandError;
@@ -24,6 +25,12 @@ pub fn run(context: &Context, command: &Vault) -> Result<Exit, CommandError> {
         Vault::Get { key, environment } => get(context, key, environment),
         Vault::List { environment } => list(context, environment),
         Vault::Rm { key, environment } => remove(context, key, environment),
+        Vault::RotateKey => {
+            let resealed = context.vault()?.rotate_key()?;
+            Ok(told(context, "the vault has a new key", resealed))
+        }
+        Vault::Recipients(command) => recipients(context, command),
+        Vault::Passphrase { remove } => passphrase(context, *remove),
     }
 }
 
@@ -91,11 +98,27 @@ fn set(
     }
     if !context.quiet {
         eprintln!("{} {key} stored", context.style.green("✓"));
+        if let Key::Token(name) = &key {
+            warn_of_typo(context, name);
+        }
     }
     Ok(Exit::Ok)
 }
 
-fn ask(name: &str) -> Result<Secret, CommandError> {
+/// A token may be for a provisioner that is not there yet, so an unknown name is kept, and told.
+fn warn_of_typo(context: &Context, name: &str) {
+    let catalog = Catalog::first_party();
+    let mut known = catalog.credentials().map(|credential| credential.name.as_str());
+    if known.clone().any(|credential| credential == name) {
+        return;
+    }
+    if let Some(hint) = did_you_mean(name, &mut known) {
+        eprintln!("{} no built-in provisioner uses `{name}`; {hint}", context.style.yellow("!"));
+    }
+}
+
+/// Asks for a secret: hidden on a terminal, else the whole standard input.
+pub fn ask(name: &str) -> Result<Secret, CommandError> {
     let failed = |error: std::io::Error| {
         CommandError::from(Failure::new("SS0503", format!("the value cannot be read: {error}")))
     };
@@ -162,4 +185,75 @@ fn remove(context: &Context, text: &str, environment: &Environment) -> Result<Ex
         eprintln!("{} {text} removed", context.style.green("✓"));
     }
     Ok(Exit::Ok)
+}
+
+fn recipients(context: &Context, command: &Recipients) -> Result<Exit, CommandError> {
+    let vault = context.vault()?;
+    match command {
+        Recipients::Add { key, name } => {
+            let resealed = vault.add_recipient(key, name)?;
+            let what =
+                if resealed.changed { "can read the vault" } else { "could read it already" };
+            Ok(told(context, &format!("{key} {what}"), resealed))
+        }
+        Recipients::Rm { key } => {
+            let resealed = vault.remove_recipient(key)?;
+            let what = if resealed.changed {
+                "can no longer read the vault; what it could read before it may have kept"
+            } else {
+                "was not listed"
+            };
+            Ok(told(context, &format!("{key} {what}"), resealed))
+        }
+        Recipients::List => {
+            let listed = vault.recipients()?;
+            if context.json {
+                let keys: Vec<_> = listed
+                    .iter()
+                    .map(|one| json!({"key": one.key, "name": one.comment, "own": one.own}))
+                    .collect();
+                println!("{}", json!({"version": 1, "kind": "recipients", "recipients": keys}));
+            } else {
+                for one in &listed {
+                    let own = if one.own { "(this vault's own)" } else { "" };
+                    println!("{}", format!("{}  {own}{}", one.key, one.comment).trim_end());
+                }
+            }
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+fn told(context: &Context, what: &str, resealed: Resealed) -> Exit {
+    if context.json {
+        println!(
+            "{}",
+            json!({"version": 1, "kind": "vault", "changed": resealed.changed, "files": resealed.files})
+        );
+    } else if !context.quiet {
+        let mark = context.style.green("✓");
+        eprintln!("{mark} {what} ({} files encrypted again)", resealed.files);
+    }
+    Exit::Ok
+}
+
+fn passphrase(context: &Context, remove: bool) -> Result<Exit, CommandError> {
+    let new = if remove { None } else { Some(new_passphrase()?) };
+    context.vault()?.set_passphrase(new)?;
+    if !context.quiet {
+        let what = if remove { "without a passphrase" } else { "under the passphrase" };
+        eprintln!("{} the vault's key is {what}", context.style.green("✓"));
+    }
+    Ok(Exit::Ok)
+}
+
+fn new_passphrase() -> Result<Secret, CommandError> {
+    let first = ask("New passphrase")?;
+    if first.expose().is_empty() {
+        return Err(CommandError::usage("the passphrase is empty; `--remove` takes it off"));
+    }
+    if std::io::stdin().is_terminal() && ask("Again")? != first {
+        return Err(CommandError::usage("the two differ; nothing was changed"));
+    }
+    Ok(first)
 }

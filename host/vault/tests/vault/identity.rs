@@ -144,7 +144,7 @@ fn what_is_no_identity_is_named_and_not_quoted() {
         (b"AGE-SECRET-KEY-1canary", "AGE-SECRET-KEY-1"),
         (b"# only a comment\n", "AGE-SECRET-KEY-1"),
         (b"\xff\xfe", "AGE-SECRET-KEY-1"),
-        (b"age-encryption.org/v1\n-> scrypt canary", "encrypted"),
+        (b"age-encryption.org/v1\n-> scrypt canary", "passphrase"),
     ] {
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();

@@ -3,6 +3,7 @@
 mod damage;
 mod identity;
 mod keeping;
+mod keys;
 mod secrecy;
 mod support;
 mod writers;

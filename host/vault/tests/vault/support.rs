@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use ss_core::ident::{EnvName, ServiceId, SystemName};
 use ss_core::redact::Secret;
 use ss_ports::VaultError;
-use ss_vault::{AgeVault, IdentitySource, VaultHome, VaultOptions};
+use ss_vault::{AgeVault, AskPassphrase, IdentitySource, VaultHome, VaultOptions};
 use tempfile::TempDir;
 
 /// A home that is gone after the test.
@@ -34,7 +34,21 @@ impl Home {
     }
 
     pub fn vault_of(&self, identity: IdentitySource) -> VaultHome {
-        VaultHome::new(VaultOptions { home: self.path(), identity })
+        VaultHome::new(VaultOptions {
+            home: self.path(),
+            identity,
+            passphrase: AskPassphrase::default(),
+        })
+    }
+
+    /// A run of `ss` whose user knows this passphrase.
+    pub fn vault_under(&self, passphrase: &'static str) -> VaultHome {
+        let passphrase = AskPassphrase::new(move |_| Ok(Secret::from(passphrase)));
+        VaultHome::new(VaultOptions {
+            home: self.path(),
+            identity: IdentitySource::Home,
+            passphrase,
+        })
     }
 
     pub fn prod(&self) -> AgeVault {

@@ -63,7 +63,11 @@ fn processes_lose_nothing() {
         let mut word = || words.next().unwrap();
         let (writer, writes, home) = (word(), word().parse().unwrap(), word().into());
         return write(
-            &VaultHome::new(VaultOptions { home, identity: IdentitySource::Home }),
+            &VaultHome::new(VaultOptions {
+                home,
+                identity: IdentitySource::Home,
+                passphrase: Default::default(),
+            }),
             writer,
             writes,
         );
