@@ -54,7 +54,9 @@ pub(crate) fn file_in(home: &Path) -> PathBuf {
 /// Asks for the passphrase around an identity; the argument names the identity. Called at most once per run, and
 /// only when there is one.
 #[derive(Clone)]
-pub struct AskPassphrase(Arc<dyn Fn(&str) -> Result<Secret, String> + Send + Sync>);
+pub struct AskPassphrase(Arc<Ask>);
+
+type Ask = dyn Fn(&str) -> Result<Secret, String> + Send + Sync;
 
 impl AskPassphrase {
     /// Asks in this way.

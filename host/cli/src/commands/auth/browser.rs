@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use ss_core::redact::{Redacted, Secret};
@@ -125,9 +126,11 @@ async fn visit(mut stream: TcpStream, state: &str) -> Option<String> {
 fn returned(head: &[u8], state: &str) -> Option<String> {
     let line = std::str::from_utf8(head).ok()?.lines().next()?;
     let query = line.strip_prefix("GET ")?.split(' ').next()?.split_once('?')?.1;
-    let value =
-        |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    (value("state") == Some(state)).then(|| value("code").map(str::to_owned)).flatten()
+    let value = |name: &str| {
+        let pair = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
+        Some(percent_decode_str(pair).decode_utf8().ok()?.into_owned())
+    };
+    if value("state")? == state { value("code") } else { None }
 }
 
 fn random() -> Result<String, CommandError> {
@@ -212,15 +215,15 @@ mod tests {
 
     #[test]
     fn only_the_answer_to_our_own_login_counts() {
-        let code = |line: &str| returned(format!("{line}\r\nhost: x\r\n\r\n").as_bytes(), "S");
-        assert_eq!(code("GET /?code=abc&state=S HTTP/1.1"), Some("abc".to_owned()));
-        assert_eq!(code("GET /?state=S&code=abc HTTP/1.1"), Some("abc".to_owned()));
+        let code = |line: &str| returned(format!("{line}\r\nhost: x\r\n\r\n").as_bytes(), "S-_");
+        assert_eq!(code("GET /?code=abc&state=S%2D_ HTTP/1.1"), Some("abc".to_owned()));
+        assert_eq!(code("GET /?state=S-_&code=a%62c HTTP/1.1"), Some("abc".to_owned()));
         for line in [
             "GET /?code=abc&state=T HTTP/1.1",
             "GET /?code=abc HTTP/1.1",
-            "GET /?state=S HTTP/1.1",
+            "GET /?state=S%2D_ HTTP/1.1",
             "GET /favicon.ico HTTP/1.1",
-            "POST /?code=abc&state=S HTTP/1.1",
+            "POST /?code=abc&state=S%2D_ HTTP/1.1",
             "",
         ] {
             assert_eq!(code(line), None, "{line}");
