@@ -10,5 +10,6 @@ mod files_and_home;
 mod guest_memory;
 mod main_job;
 mod rolling;
+mod shell;
 mod vault_and_auth;
 mod vendor_trouble;

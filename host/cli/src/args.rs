@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::ArgValueCompleter;
+
+use crate::complete;
 
 /// Deploys a system: what it is stands in `starsystem.yaml`, where it runs in `starsystem.<env>.yaml`.
 #[derive(Debug, Parser)]
@@ -50,6 +53,19 @@ pub enum Command {
     /// A local Neon and Fly on this machine
     #[command(subcommand)]
     Sandbox(Sandbox),
+    /// Look whether this machine and project are ready
+    Doctor(Doctor),
+    /// Print the completion script of a shell
+    Completions {
+        /// bash, zsh, fish, powershell or elvish
+        shell: String,
+    },
+    /// Write man pages
+    Man {
+        /// Where to
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Explain an error code
     Explain {
         /// The code, e.g. SS0101; without it, all codes are listed
@@ -61,7 +77,7 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct Environment {
     /// The environment: `prod` for starsystem.prod.yaml
-    #[arg(long, value_name = "ENV")]
+    #[arg(long, value_name = "ENV", add = ArgValueCompleter::new(complete::envs))]
     pub env: Option<String>,
 }
 
@@ -82,16 +98,16 @@ pub struct Scope {
     #[command(flatten)]
     pub environment: Environment,
     /// Only this service, and what it stands on
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::services))]
     pub service: Vec<String>,
     /// Read the real resources first
     #[arg(long)]
     pub refresh: bool,
     /// Allow a data-bearing service to be replaced, which loses its data
-    #[arg(long, value_name = "SERVICE")]
+    #[arg(long, value_name = "SERVICE", add = ArgValueCompleter::new(complete::services))]
     pub allow_replace: Vec<String>,
     /// Allow a data-bearing service that is no longer configured to be destroyed
-    #[arg(long, value_name = "SERVICE")]
+    #[arg(long, value_name = "SERVICE", add = ArgValueCompleter::new(complete::services))]
     pub allow_destroy: Vec<String>,
     /// Grant a plugin that is used for the first time what it asks for
     #[arg(long, value_name = "NAME@DIGEST")]
@@ -135,6 +151,7 @@ pub struct Deploy {
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// The deploy's id, or its first four characters or more; the latest when absent
+    #[arg(add = ArgValueCompleter::new(complete::deploys))]
     pub id: Option<String>,
     /// The environment
     #[command(flatten)]
@@ -157,7 +174,7 @@ pub struct Destroy {
     #[command(flatten)]
     pub environment: Environment,
     /// Only this service, and what stands on it
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::services))]
     pub service: Vec<String>,
     /// The environment's name, instead of typing it when asked
     #[arg(long, value_name = "ENV")]
@@ -230,6 +247,17 @@ pub enum Recipients {
         /// The age public key
         key: String,
     },
+}
+
+/// `ss doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The environment
+    #[command(flatten)]
+    pub environment: Environment,
+    /// Try no tokens
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// `ss auth`.

@@ -41,14 +41,20 @@ impl CommandError {
         Self::new(Exit::Usage, Failure::new("SS0001", message))
     }
 
+    /// What a person reads.
+    pub fn text(&self) -> String {
+        match &self.report {
+            Report::Failure(failure) => failure_text(failure),
+            Report::Diagnostics { problems, files } => render(problems, files),
+        }
+    }
+
     /// Prints: JSON on stdout, or text on stderr.
     pub fn print(&self, as_json: bool) {
-        match (&self.report, as_json) {
-            (_, true) => println!("{}", self.json()),
-            (Report::Failure(failure), false) => eprint!("{}", failure_text(failure)),
-            (Report::Diagnostics { problems, files }, false) => {
-                eprint!("{}", render(problems, files))
-            }
+        if as_json {
+            println!("{}", self.json());
+        } else {
+            eprint!("{}", self.text());
         }
     }
 

@@ -185,6 +185,18 @@ pub fn vault(inner: Arc<dyn Vault>, connections: &BTreeMap<String, Override>) ->
     }
 }
 
+/// The sandbox's own token, when the connections all point at one that is running.
+pub fn token(name: &str, connections: &BTreeMap<String, Override>) -> Option<Secret> {
+    let port = shared_port(connections.values().map(|to| (to.base_url.clone(), to.local)))?;
+    sandbox_token(name, port)
+}
+
+fn sandbox_token(name: &str, port: u16) -> Option<Secret> {
+    let (_, token) = SANDBOX_TOKENS.iter().find(|(known, _)| *known == name)?;
+    let cloud = LocalCloud { port, directory: PathBuf::new() };
+    cloud.status().is_some().then(|| Secret::from(*token))
+}
+
 struct SandboxVault {
     inner: Arc<dyn Vault>,
     port: u16,
@@ -196,14 +208,9 @@ const SANDBOX_TOKENS: [(&str, &str); 2] =
 #[async_trait]
 impl Vault for SandboxVault {
     async fn token(&self, name: &str) -> Result<Option<Secret>, VaultError> {
-        let own = SANDBOX_TOKENS
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, token)| Secret::from(*token));
-        let cloud = LocalCloud { port: self.port, directory: PathBuf::new() };
-        match own {
-            Some(token) if cloud.status().is_some() => Ok(Some(token)),
-            _ => self.inner.token(name).await,
+        match sandbox_token(name, self.port) {
+            Some(token) => Ok(Some(token)),
+            None => self.inner.token(name).await,
         }
     }
 

@@ -6,6 +6,7 @@ mod args;
 mod catalog;
 mod clock;
 mod commands;
+mod complete;
 mod context;
 mod error;
 mod exit;
@@ -20,7 +21,8 @@ mod wire;
 use std::future::Future;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
 use ss_engine::Failure;
 
 use args::{Cli, Command};
@@ -29,6 +31,10 @@ use error::CommandError;
 use exit::Exit;
 
 fn main() -> ExitCode {
+    // Before anything else: a shell asks while somebody types.
+    if std::env::var_os(commands::shell::VARIABLE).is_some() {
+        CompleteEnv::with_factory(Cli::command).complete();
+    }
     let cli = Cli::parse();
     let context = Context::new(&cli);
     match run(&context, &cli.command) {
@@ -52,6 +58,9 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Vault(command) => commands::vault::run(context, command),
         Command::Auth(args) => block_on(commands::auth::run(context, args)),
         Command::Sandbox(command) => commands::sandbox::run(context, command),
+        Command::Doctor(args) => block_on(commands::doctor::run(context, args)),
+        Command::Completions { shell } => commands::shell::completions(shell),
+        Command::Man { directory } => commands::shell::man(context, directory),
         Command::Explain { code } => commands::explain::run(context, code.as_deref()),
     }
 }

@@ -111,7 +111,8 @@ pub fn holder(command: String) -> Holder {
     }
 }
 
-fn credentials(config: &Config) -> BTreeMap<ServiceId, EnvCredential> {
+/// The variables that the overlay names for tokens, and what they hold.
+pub fn credentials(config: &Config) -> BTreeMap<ServiceId, EnvCredential> {
     let of = |(id, service): (&ServiceId, &ss_core::config::Service)| {
         let variable = service.target.as_ref()?.credential_env.clone()?;
         let value =

