@@ -13,3 +13,4 @@ mod rolling;
 mod shell;
 mod vault_and_auth;
 mod vendor_trouble;
+mod walkthrough;
