@@ -5,6 +5,7 @@
 mod common;
 
 mod as_files;
+mod bad_configurations;
 mod configuration;
 mod files_and_home;
 mod guest_memory;

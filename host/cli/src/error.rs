@@ -45,8 +45,22 @@ impl CommandError {
     pub fn text(&self) -> String {
         match &self.report {
             Report::Failure(failure) => failure_text(failure),
-            Report::Diagnostics { problems, files } => render(problems, files),
+            Report::Diagnostics { problems, files } => diagnostics_text(problems, files),
         }
+    }
+
+    /// Problems in the user's files, which [`CommandError::in_files`] adds.
+    pub fn invalid(problems: Vec<Diagnostic>) -> Self {
+        Self { exit: Exit::Invalid, report: Report::Diagnostics { problems, files: Vec::new() } }
+    }
+
+    /// The files that the problems are in.
+    #[must_use]
+    pub fn in_files(mut self, files: Vec<SourceFile>) -> Self {
+        if let Report::Diagnostics { files: known, .. } = &mut self.report {
+            *known = files;
+        }
+        self
     }
 
     /// Prints: JSON on stdout, or text on stderr.
@@ -64,20 +78,39 @@ impl CommandError {
                 json!({"code": failure.code, "message": failure.message, "hints": failure.hints, "where": []})
             }
             Report::Diagnostics { problems, files } => {
-                let mut all: Vec<Value> = problems
-                    .iter()
-                    .filter(|problem| problem.is_error())
-                    .filter_map(|problem| serde_json::to_value(problem.report(files)).ok())
-                    .collect();
-                let mut first = if all.is_empty() { json!({}) } else { all.remove(0) };
-                if let Value::Object(map) = &mut first {
-                    map.insert("others".to_owned(), Value::Array(all));
-                }
-                first
+                let mut others = reports(problems, files);
+                // The error is the first that is one; everything else that was found stands beside it.
+                let first = problems.iter().position(Diagnostic::is_error).unwrap_or_default();
+                let mut error = others.remove(first);
+                error["others"] = Value::Array(others);
+                error
             }
         };
         json!({"version": 1, "kind": "error", "error": error})
     }
+}
+
+/// Diagnostics as `--json` prints them.
+pub fn reports(problems: &[Diagnostic], files: &[SourceFile]) -> Vec<Value> {
+    let report = |problem: &Diagnostic| serde_json::to_value(problem.report(files));
+    problems.iter().map(|problem| report(problem).expect("a report is plain data")).collect()
+}
+
+/// Diagnostics as text, and below them how many there are; empty when there are none.
+pub fn diagnostics_text(problems: &[Diagnostic], files: &[SourceFile]) -> String {
+    let Some(first) = problems.iter().find(|one| one.is_error()).or(problems.first()) else {
+        return String::new();
+    };
+    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    let count = |count: usize, noun: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {noun}")),
+        _ => Some(format!("{count} {noun}s")),
+    };
+    let counts = [count(errors, "error"), count(problems.len() - errors, "warning")];
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    let text = render(problems, files);
+    format!("{text}\n{}; `ss explain {}` says more\n", counts.join(", "), first.code)
 }
 
 /// `error[SS0000]: message` and its hints.

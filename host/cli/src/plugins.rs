@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use ss_core::config::Config;
+use ss_core::diag::{Code, Diagnostic};
 use ss_core::text::printable;
 use ss_engine::Failure;
 use ss_gate::rights;
@@ -38,9 +39,12 @@ pub fn load(
     let cache = context.home()?.join("plugins");
     let mut loaded = Vec::new();
     for (name, reference) in &config.plugins {
+        let span = reference.span;
         let reference = reference.value.as_str();
-        let unusable =
-            |message: String| CommandError::new(Exit::Invalid, Failure::new("SS0612", message));
+        let unusable = |message: String| {
+            let problem = Diagnostic::error(Code::UnusablePlugin, message).at(span, "");
+            CommandError::invalid(vec![problem.help("`ss explain SS0612` says what is looked for")])
+        };
         let component = resolve(reference, directory)
             .and_then(|found| found.read())
             .map_err(|error| unusable(error.to_string()))?;

@@ -1,17 +1,18 @@
 //! The two files of a project, found, read and checked.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use ss_core::check::{Checked, check};
 use ss_core::config::{self, Config};
-use ss_core::diag::{Diagnostic, FILE_BYTES_MAX, SourceFile, did_you_mean};
+use ss_core::diag::{Code, Diagnostic, FILE_BYTES_MAX, SourceFile, did_you_mean};
 use ss_core::ident::EnvName;
 use ss_engine::Failure;
 
 use crate::catalog::Catalog;
 use crate::context::Context;
-use crate::error::{CommandError, Report};
+use crate::error::{CommandError, Report, diagnostics_text};
 use crate::exit::Exit;
 
 /// A project's files.
@@ -88,12 +89,14 @@ impl Project {
         let names_plugins = texts.into_iter().any(|file| file.text.contains("plugins"));
         let config =
             if names_plugins { config::parse(&self.base, self.overlay_ref()).0 } else { None };
-        Catalog::of_project(context, &self.directory, config.as_ref(), grants)
+        let catalog = Catalog::of_project(context, &self.directory, config.as_ref(), grants);
+        catalog.map_err(|error| error.in_files(self.files()))
     }
 
     /// Everything that can be said of the files.
     pub fn check(&self, catalog: &Catalog) -> Checked {
-        check(&self.base, self.overlay_ref(), &catalog.types())
+        let connections = catalog.connections().map(|connection| connection.name.clone()).collect();
+        check(&self.base, self.overlay_ref(), &catalog.types(), Some(&connections))
     }
 
     /// Like [`Project::check`], with errors as the command's end and warnings printed.
@@ -102,8 +105,8 @@ impl Project {
         if !checked.is_usable() {
             return Err(self.invalid(checked.diagnostics));
         }
-        if !context.quiet && !context.json && !checked.diagnostics.is_empty() {
-            eprint!("{}", ss_core::diag::render(&checked.diagnostics, &self.files()));
+        if !context.quiet && !context.json {
+            eprint!("{}", diagnostics_text(&checked.diagnostics, &self.files()));
         }
         Ok(checked)
     }
@@ -118,7 +121,10 @@ impl Project {
 }
 
 fn environment(text: &str) -> Result<EnvName, CommandError> {
-    EnvName::new(text).map_err(|error| CommandError::usage(error.to_string()))
+    EnvName::new(text).map_err(|error| {
+        let failure = Failure::new("SS0001", error.to_string());
+        CommandError::new(Exit::Usage, failure.hint("`--env=prod` takes starsystem.prod.yaml"))
+    })
 }
 
 /// The environments that have an overlay in a directory, sorted.
@@ -149,50 +155,51 @@ fn only_environment(directory: &Path) -> Result<Option<EnvName>, CommandError> {
     }
 }
 
+/// Reads a file of the user's. One that is there and cannot be used is a problem among the others.
 fn read(directory: &Path, name: &str) -> Result<SourceFile, CommandError> {
     let path = directory.join(name);
-    let invalid = |failure| CommandError::new(Exit::Invalid, failure);
-    let length = match std::fs::metadata(&path) {
-        Ok(metadata) if metadata.is_dir() => {
-            return Err(invalid(Failure::new("SS0110", format!("`{name}` is a directory"))));
-        }
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(invalid(missing(directory, name)));
-        }
-        Err(error) => {
-            return Err(invalid(Failure::new(
-                "SS0110",
-                format!("`{name}` cannot be read: {error}"),
-            )));
-        }
+    let refused = |why: String, help: &str| {
+        let problem = Diagnostic::error(Code::Unreadable, format!("the file {why}"));
+        Ok(SourceFile::unreadable(name, problem.help(help)))
     };
-    if length > FILE_BYTES_MAX as u64 {
-        let failure = Failure::new(
-            "SS0110",
-            format!("`{name}` has {length} bytes; at most {FILE_BYTES_MAX} are read"),
-        );
-        return Err(invalid(failure));
+    // Neither a pipe nor a device is opened: the one would wait, the other never ends.
+    match std::fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => {
+            return refused("is a directory".to_owned(), "put a file in its place");
+        }
+        Ok(metadata) if !metadata.is_file() => {
+            return refused("is a device or a pipe".to_owned(), "put a file in its place");
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(CommandError::new(Exit::Invalid, missing(directory, name)));
+        }
+        Err(error) => return refused(format!("cannot be read: {error}"), "let this user read it"),
     }
-    let bytes = std::fs::read(&path).map_err(|error| {
-        invalid(Failure::new("SS0110", format!("`{name}` cannot be read: {error}")))
-    })?;
-    SourceFile::from_bytes(name, bytes).map_err(|problem| CommandError {
-        exit: Exit::Invalid,
-        report: Report::Diagnostics {
-            problems: vec![*problem],
-            files: vec![SourceFile::new(name, "")],
-        },
-    })
+    let mut bytes = Vec::new();
+    // A byte more than is allowed shows that there are too many.
+    let read = File::open(&path)
+        .and_then(|file| file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Ok(SourceFile::from_bytes(name, bytes)),
+        Err(error) => refused(format!("cannot be read: {error}"), "let this user read it"),
+    }
 }
 
 fn missing(directory: &Path, name: &str) -> Failure {
     if name == "starsystem.yaml" {
-        return Failure::new(
+        let failure = Failure::new(
             "SS0110",
-            format!("there is no starsystem.yaml in `{}`", directory.display()),
-        )
-        .hint("`ss init` writes one; `-C DIR` works in another directory");
+            match directory == Path::new(".") {
+                true => "there is no starsystem.yaml in this directory".to_owned(),
+                false => format!("there is no starsystem.yaml in `{}`", directory.display()),
+            },
+        );
+        return if directory.join("starsystem.yml").exists() {
+            failure.hint("rename starsystem.yml: the ending is `.yaml`")
+        } else {
+            failure.hint("`ss init` writes one; `-C DIR` works in another directory")
+        };
     }
     let failure = Failure::new("SS0110", format!("there is no overlay `{name}`"));
     let found = environments(directory);

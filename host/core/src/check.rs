@@ -2,7 +2,7 @@
 //!
 //! What `validate`, `plan` and `deploy` share: the files, the graph between the services, the fields of the targets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -41,17 +41,23 @@ impl Checked {
     }
 }
 
-/// Reads and checks both files against the target types that are installed.
+/// Reads and checks both files against the target types that are installed, and against the connections of their
+/// provisioners where those are known.
 pub fn check(
     base: &SourceFile,
     overlay: Option<(&EnvName, &SourceFile)>,
     types: &BTreeMap<String, TargetType>,
+    connections: Option<&BTreeSet<String>>,
 ) -> Checked {
     let mut problems = Problems::default();
     let Some(config) = config::read(base, overlay, &mut problems) else {
+        check_targets_alone(overlay, types, &mut problems);
         return Checked { config: None, desired: Vec::new(), diagnostics: problems.finish() };
     };
     problems.extend(graph::check(&config));
+    if let Some(known) = connections {
+        check_connections(&config, known, &mut problems);
+    }
     let outputs = types.iter().map(|(kind, known)| (kind.clone(), known.facts.outputs.clone()));
     problems.extend(graph::check_outputs(&config, &outputs.collect()));
     let resolved = check_targets(&config, types, &mut problems);
@@ -65,6 +71,42 @@ pub fn check(
         Vec::new()
     };
     Checked { config: Some(config), desired, diagnostics: problems.finish() }
+}
+
+/// The targets of an overlay whose base cannot be read: what they hold, not what they lack, since that may stand
+/// in the base.
+fn check_targets_alone(
+    overlay: Option<(&EnvName, &SourceFile)>,
+    types: &BTreeMap<String, TargetType>,
+    problems: &mut Problems,
+) {
+    let Some(config) = overlay.and_then(|(env, file)| config::read_overlay_alone(env, file)) else {
+        return;
+    };
+    let mut found = Problems::default();
+    check_targets(&config, types, &mut found);
+    let found = found.finish().into_iter();
+    problems.extend(found.filter(|one| one.code != Code::MissingTargetField));
+}
+
+/// Overrides of connections that no provisioner has.
+fn check_connections(config: &Config, known: &BTreeSet<String>, problems: &mut Problems) {
+    for (name, connection) in &config.connections {
+        // A name that no connection can have was told already.
+        if known.contains(name) || ServiceId::new(name).is_err() {
+            continue;
+        }
+        problems.add(|| {
+            let names = || known.iter().map(String::as_str);
+            let message = format!("no provisioner has a connection `{name}`");
+            let help = did_you_mean(name, names()).unwrap_or_else(|| {
+                format!("the connections are {}", names().collect::<Vec<_>>().join(", "))
+            });
+            Diagnostic::error(Code::UnknownConnection, message)
+                .at(connection.key_span, "")
+                .help(help)
+        });
+    }
 }
 
 /// The fields of every target with a known type, defaults filled in.

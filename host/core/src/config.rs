@@ -131,6 +131,8 @@ pub struct ConnectionOverride {
     pub base_url: String,
     /// Where that is written.
     pub span: Span,
+    /// Where the connection is named.
+    pub key_span: Span,
 }
 
 /// Reads base and overlay.
@@ -161,6 +163,7 @@ pub(crate) fn read(
         let root = yaml::parse(OVERLAY, file, problems)?;
         shape::check(&root, FileKind::Overlay, file, problems);
         build::check_environment(&root, environment, &file.name, problems);
+        build::check_state(&root, file, problems);
         Some(root)
     });
     let base_root = base_root?;
@@ -169,4 +172,11 @@ pub(crate) fn read(
     }
     let environment = overlay.map(|(environment, _)| environment.clone());
     Some(build::config(base_root, overlay_root, environment, problems))
+}
+
+/// What an overlay says by itself. Its problems were told when it was read the first time.
+pub(crate) fn read_overlay_alone(environment: &EnvName, file: &SourceFile) -> Option<Config> {
+    let mut told = Problems::default();
+    let root = yaml::parse(OVERLAY, file, &mut told)?;
+    Some(build::config(root, None, Some(environment.clone()), &mut told))
 }

@@ -32,6 +32,27 @@ pub struct Span {
     pub column: u32,
 }
 
+impl Span {
+    /// A whole file, when there is nothing in it to point at.
+    pub const WHOLE: Self = Self { file: 0, start: u32::MAX, end: u32::MAX, line: 1, column: 1 };
+
+    /// The stretch of a text that begins at a byte and has so many.
+    pub(crate) fn at(text: &str, start: usize, bytes: usize) -> Self {
+        let before = &text[..start];
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let line_start = before.rfind(['\n', '\r']).map_or(0, |end| end + 1);
+        // `\r\n` ends one line.
+        let ends = before.matches(['\n', '\r']).count() - before.matches("\r\n").count();
+        Self {
+            file: 0,
+            start: number(start),
+            end: number(start + bytes),
+            line: number(ends + 1),
+            column: number(before[line_start..].chars().filter(|&c| c != '\u{feff}').count() + 1),
+        }
+    }
+}
+
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Spanned<T> {
@@ -170,36 +191,58 @@ pub struct Place {
 pub struct SourceFile {
     /// Its name, as the user would write it.
     pub name: String,
-    /// Its text.
+    /// Its text; what can be shown of it when it is not text.
     pub text: String,
+    /// Why nothing of it is read.
+    unreadable: Option<Box<Diagnostic>>,
 }
 
 impl SourceFile {
     /// Takes a file that is known to be text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self { name: name.into(), text: text.into(), unreadable: None }
     }
 
-    /// Takes the bytes of a file; refuses what is too large or not UTF-8.
-    pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self, Box<Diagnostic>> {
+    /// Takes a file that could not be read; the problem is told with those of the other file.
+    pub fn unreadable(name: impl Into<String>, problem: Diagnostic) -> Self {
+        let unreadable = Some(Box::new(problem.at(Span::WHOLE, "")));
+        Self { name: name.into(), text: String::new(), unreadable }
+    }
+
+    /// Takes the bytes of a file, also when they are too many or no text.
+    pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Self {
         let name = name.into();
         if bytes.len() > FILE_BYTES_MAX {
-            return Err(Box::new(too_large(&name, bytes.len())));
+            return Self::unreadable(name, too_large());
         }
-        let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            let problem = Diagnostic::error(Code::NotText, "the file is UTF-16, not UTF-8");
+            return Self::unreadable(name, problem.help("save it as UTF-8"));
+        }
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self { name, text }),
+            Ok(text) => Self { name, text, unreadable: None },
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
-                let what = format!("`{name}` is not UTF-8 text: byte {} does not belong", at + 1);
-                let diagnostic = Diagnostic::error(Code::NotText, what);
-                Err(Box::new(if utf16 {
-                    diagnostic.help("it looks like UTF-16; save it as UTF-8")
-                } else {
-                    diagnostic.help("save it as UTF-8")
-                }))
+                // The text up to there is as it was, so the place is the same in what is shown.
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let message = "the file is not UTF-8 text: a byte that does not belong stands here";
+                let problem = Diagnostic::error(Code::NotText, message)
+                    .at(Span::at(&text, at, '\u{fffd}'.len_utf8()), "")
+                    .help("save it as UTF-8");
+                Self { name, text, unreadable: Some(Box::new(problem)) }
             }
         }
+    }
+
+    /// Why nothing of the file is read, said of the file at the given index.
+    pub(crate) fn problem(&self, index: u32) -> Option<Diagnostic> {
+        let mut problem = match &self.unreadable {
+            Some(problem) => (**problem).clone(),
+            None if self.text.len() > FILE_BYTES_MAX => too_large().at(Span::WHOLE, ""),
+            None => return None,
+        };
+        problem.labels.iter_mut().for_each(|label| label.span.file = index);
+        Some(problem)
     }
 }
 
@@ -217,8 +260,8 @@ pub(crate) fn phrase(sentence: &str) -> String {
 }
 
 /// The diagnostic for a file beyond [`FILE_BYTES_MAX`].
-pub(crate) fn too_large(name: &str, bytes: usize) -> Diagnostic {
+pub fn too_large() -> Diagnostic {
     let limit = FILE_BYTES_MAX / 1024 / 1024;
-    let message = format!("`{name}` is too large: {bytes} bytes, where {limit} MiB are allowed");
-    Diagnostic::error(Code::TooLarge, message)
+    Diagnostic::error(Code::TooLarge, format!("the file is larger than {limit} MiB"))
+        .help("a configuration is written by people: look for what made this file so large")
 }

@@ -188,5 +188,6 @@ impl<'a> Through<'a> {
         let span = self.index.service(place).span;
         Diagnostic::error(Code::TooManyDependencies, message)
             .at(span, "it goes over the limit here")
+            .help("depend on the services that are really needed")
     }
 }

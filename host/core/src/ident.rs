@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Why a name is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{given}` is not a valid {what}: use a lower-case letter, then letters, digits and `-`, at most 63"
+    "`{given}` is not a valid {what}: use a lower-case letter, then letters, digits and `-`, at most 63 characters"
 )]
 pub struct InvalidName {
     what: &'static str,

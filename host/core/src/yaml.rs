@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 
-use crate::diag::{self, Code, FILE_BYTES_MAX, Problems, SourceFile, Span};
+use crate::diag::{Code, Problems, SourceFile, Span};
 use faults::Stop;
 
 pub use tree::{Key, Node, Value};
@@ -27,15 +27,15 @@ pub const ALIASES_MAX: usize = 500;
 /// Reads the file with the given index; `None` when there is no tree to go on with. A tree may come with
 /// problems: then a key was given twice, or a number was not clear, and the first or the text stands in.
 pub fn parse(index: u32, file: &SourceFile, problems: &mut Problems) -> Option<Node> {
-    if file.text.len() > FILE_BYTES_MAX {
-        problems.add(|| diag::too_large(&file.name, file.text.len()));
+    if let Some(problem) = file.problem(index) {
+        problems.add(|| problem);
         return None;
     }
     let mut builder = Builder::new(index, file, problems);
     match builder.document() {
         Ok(root) => builder.sound.then_some(root),
         Err(stop) => {
-            builder.problems.add(|| *stop);
+            builder.problems.add(|| faults::last(*stop));
             None
         }
     }
@@ -103,7 +103,8 @@ impl<'a> Builder<'a> {
         }
         let mut root = None;
         while let Some(event) = self.parser.next_event() {
-            let (event, span) = event.map_err(|error| faults::syntax(self.index, &error))?;
+            let (event, span) =
+                event.map_err(|error| faults::syntax(self.index, &self.file.text, &error))?;
             let span = span_of(self.index, span.start, span.end);
             match event {
                 Event::DocumentStart(..) if root.is_some() => {

@@ -1,6 +1,7 @@
 //! `ss explain`: the page of an error code.
 
-use ss_core::diag::{codes, explain};
+use ss_core::diag::{codes, did_you_mean, explain};
+use ss_engine::Failure;
 
 use crate::context::Context;
 use crate::error::CommandError;
@@ -26,9 +27,10 @@ pub fn run(context: &Context, code: Option<&str>) -> Result<Exit, CommandError> 
         ),
         Some(page) => print!("{page}"),
         None => {
-            return Err(CommandError::usage(format!(
-                "there is no code `{code}`; `ss explain` lists them"
-            )));
+            let failure = Failure::new("SS0001", format!("there is no code `{code}`"));
+            let hint = did_you_mean(code, codes().map(|(known, _)| known));
+            let hint = hint.unwrap_or_else(|| "`ss explain` lists them".to_owned());
+            return Err(CommandError::new(Exit::Usage, failure.hint(hint)));
         }
     }
     Ok(Exit::Ok)

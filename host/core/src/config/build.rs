@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::merge::{merge, without_nulls};
 use super::{Config, ConnectionOverride, Service, Target};
-use crate::diag::{Code, Diagnostic, Problems, Span, Spanned, did_you_mean};
+use crate::diag::{Code, Diagnostic, Problems, SourceFile, Span, Spanned, did_you_mean};
 use crate::ident::{EnvName, PluginName, ServiceId, SystemName};
+use crate::overlay::{self, OverlayError};
 use crate::plan::Injection;
 use crate::yaml::{Key, Node, Value};
 
@@ -24,6 +25,25 @@ pub(super) fn check_environment(
         let message = format!("`{file}` is the overlay of `{wanted}`, but says `{said}`");
         let diagnostic = Diagnostic::error(Code::WrongEnvironment, message).at(node.span, "");
         diagnostic.help(format!("write `environment: {wanted}`, or rename the file"))
+    });
+}
+
+/// What `ss` wrote must still be what it wrote.
+pub(super) fn check_state(root: &Node, file: &SourceFile, problems: &mut Problems) {
+    let Some((key, _)) = root.field("_state") else { return };
+    let Err(error) = overlay::read(&file.text) else { return };
+    problems.add(|| {
+        let (what, next) = match &error {
+            OverlayError::Damaged(why) => (
+                format!(
+                    "`_state` is damaged: {}",
+                    why.split(", expected struct").next().unwrap_or(why)
+                ),
+                "put it back as `ss` wrote it, or remove it to have it written anew".to_owned(),
+            ),
+            other => ("`_state` cannot be used".to_owned(), other.to_string()),
+        };
+        Diagnostic::error(Code::DamagedState, what).at(key.span, "").help(next)
     });
 }
 
@@ -222,7 +242,10 @@ fn connections(root: &Node) -> BTreeMap<String, ConnectionOverride> {
     let entries = fields.iter().filter_map(|(key, node)| {
         let node = node.get("base_url")?;
         let base_url = node.text()?.to_owned();
-        Some((key.text.clone(), ConnectionOverride { base_url, span: node.span }))
+        Some((
+            key.text.clone(),
+            ConnectionOverride { base_url, span: node.span, key_span: key.span },
+        ))
     });
     entries.collect()
 }

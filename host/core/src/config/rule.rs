@@ -34,11 +34,11 @@ impl Rule {
     /// What is wrong with a text, when something is.
     pub(super) fn broken(self, text: &str) -> Option<(Code, String)> {
         let name = |error: String| (Code::InvalidName, error);
+        if text.trim().is_empty() && !matches!(self, Self::Any | Self::Version) {
+            return Some(name("must not be empty".to_owned()));
+        }
         match self {
-            Self::Any => None,
-            Self::NotEmpty | Self::Reference => {
-                text.trim().is_empty().then(|| (Code::InvalidName, "must not be empty".to_owned()))
-            }
+            Self::Any | Self::NotEmpty | Self::Reference => None,
             Self::Version => (text != "2").then(|| {
                 (Code::WrongVersion, format!("this `ss` reads version \"2\", not \"{text}\""))
             }),
@@ -52,7 +52,23 @@ impl Rule {
             Self::Variable => (!is_variable(text)).then(|| {
                 name(format!("`{text}` is not a valid variable name: use a letter or `_`, then letters, digits and `_`"))
             }),
-            Self::Url => bad_url(text).map(|why| (Code::InvalidUrl, format!("`{text}` {why}"))),
+            Self::Url => bad_url(text).map(|why| (Code::InvalidUrl, why.to_owned())),
+        }
+    }
+
+    /// A text that keeps the rule, for somebody who has none.
+    pub(super) fn example(self) -> &'static str {
+        match self {
+            Self::Any | Self::NotEmpty => "process",
+            Self::Version => "2",
+            Self::System => "my-app",
+            Self::Environment => "prod",
+            Self::Service => "app-db",
+            Self::Plugin => "my-plugin",
+            Self::Connection => "neon-api",
+            Self::Variable => "DATABASE_URL",
+            Self::Reference => "./my-plugin.wasm",
+            Self::Url => "http://127.0.0.1:4400/neon/api/v2",
         }
     }
 

@@ -90,6 +90,7 @@ impl<'a> Checker<'a> {
     ) {
         for (key, node) in entries {
             if let Some((code, why)) = rule.broken(&key.text) {
+                let why = if why.starts_with('`') { why } else { format!("a name {why}") };
                 let diagnostic =
                     Diagnostic::error(code, why).at(key.span, format!("this names {each}"));
                 self.problems.add(|| repaired(diagnostic, rule, &key.text));
@@ -149,7 +150,11 @@ impl<'a> Checker<'a> {
             let diagnostic = Diagnostic::error(Code::UnknownField, message).at(key.span, "");
             let help = did_you_mean(&key.text, names.iter().copied())
                 .unwrap_or_else(|| format!("its fields are {}", names.join(", ")));
-            diagnostic.help(help)
+            let diagnostic = diagnostic.help(help);
+            match names.contains(&"target") && diagnostic.help[0].starts_with("its") {
+                true => diagnostic.help("what a provisioner takes stands below `target`"),
+                false => diagnostic,
+            }
         });
     }
 
@@ -187,17 +192,21 @@ impl<'a> Checker<'a> {
         let code = if is_version { Code::WrongVersion } else { Code::WrongType };
         let message = format!("{} must be {wanted}, not {}", self.here(), node.kind());
         let written = self.file.text.get(node.span.start as usize..node.span.end as usize);
+        let place = self.path.last().copied().unwrap_or_default();
         self.problems.add(|| {
-            let diagnostic = Diagnostic::error(code, message).at(node.span, "");
-            match (shape, &node.value, written) {
-                (Shape::Text(_), Value::Number(_) | Value::Bool(_), Some(written)) => {
-                    diagnostic.help(format!("put it in quotes: \"{written}\""))
+            let help = match (shape, &node.value, written) {
+                (Shape::Text(rule), Value::Number(_) | Value::Bool(_), Some(written))
+                    if rule.broken(written).is_none() =>
+                {
+                    format!("put it in quotes: \"{written}\"")
                 }
+                (Shape::Text(Rule::Version), ..) => "write `version: \"2\"`".to_owned(),
                 (Shape::List(_), Value::String(text), _) if !text.contains(char::is_whitespace) => {
-                    diagnostic.help(format!("write it as a list: [{text}]"))
+                    format!("write it as a list: [{text}]")
                 }
-                _ => diagnostic,
-            }
+                _ => how_to_write(shape, place, &node.value),
+            };
+            Diagnostic::error(code, message).at(node.span, "").help(help)
         });
     }
 
@@ -222,9 +231,43 @@ impl<'a> Checker<'a> {
 }
 
 fn repaired(diagnostic: Diagnostic, rule: Rule, text: &str) -> Diagnostic {
-    match rule.repaired(text) {
-        Some(repaired) => diagnostic.help(format!("for example `{repaired}`")),
-        None => diagnostic,
+    if rule == Rule::Version {
+        return diagnostic.help("write `version: \"2\"`, or use the `ss` that reads this version");
+    }
+    let repaired = rule.repaired(text).unwrap_or_else(|| rule.example().to_owned());
+    diagnostic.help(format!("for example `{repaired}`"))
+}
+
+/// What a value of a shape looks like in the file.
+fn how_to_write(shape: &Shape, name: &str, value: &Value) -> String {
+    match (shape, value) {
+        (Shape::Bool, Value::String(text)) if matches!(text.as_str(), "true" | "yes" | "on") => {
+            "write `true`, without quotes".to_owned()
+        }
+        (Shape::Bool, Value::String(text)) if matches!(text.as_str(), "false" | "no" | "off") => {
+            "write `false`, without quotes".to_owned()
+        }
+        (Shape::Bool, _) => format!("write `{name}: true` or `{name}: false`"),
+        (Shape::Text(Rule::Any | Rule::NotEmpty), _) => "write one text".to_owned(),
+        (Shape::Text(rule), _) => format!("write one text, for example `{}`", rule.example()),
+        (Shape::List(entry), _) => format!("write `{name}: [{}]`", example(entry)),
+        (Shape::Map { key, value, .. }, _) => {
+            format!("write `{name}: {{ {}: {} }}`", key.example(), example(value))
+        }
+        (Shape::Object(fields) | Shape::Open(fields), _) => {
+            let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
+            format!("write its fields: {}", names.join(", "))
+        }
+        (Shape::Any, _) => "any value fits".to_owned(),
+    }
+}
+
+fn example(shape: &Shape) -> String {
+    match shape {
+        Shape::Text(rule) => rule.example().to_owned(),
+        Shape::List(entry) => format!("[{}]", example(entry)),
+        Shape::Bool => "true".to_owned(),
+        _ => "{ … }".to_owned(),
     }
 }
 

@@ -44,6 +44,7 @@ table! {
     UnsupportedYaml = "SS0107", "a part of YAML that is not used here";
     AmbiguousNumber = "SS0108", "a number that would not be kept as written";
     UnknownAnchor = "SS0109", "an alias without its anchor";
+    Unreadable = "SS0110", "a file that is not there or cannot be read";
 
     UnknownField = "SS0201", "a field that does not exist";
     WrongType = "SS0202", "a value of the wrong type";
@@ -72,6 +73,11 @@ table! {
     MissingTargetField = "SS0243", "a field that the target needs";
     WrongTargetValue = "SS0244", "a value that the target does not take";
     UnusableSchema = "SS0245", "a provisioner whose schema cannot be used";
+
+    DamagedState = "SS0404", "a damaged file of the store";
+
+    UnknownConnection = "SS0602", "an override of a connection that does not exist";
+    UnusablePlugin = "SS0612", "a plugin cannot be loaded";
 }
 
 impl fmt::Display for Code {
@@ -88,11 +94,11 @@ macro_rules! pages {
 
 /// Codes of other rooms, with their pages.
 const OTHERS: &[(&str, &str)] = pages![
-    "SS0001", "SS0002", "SS0110", "SS0111", "SS0301", "SS0302", "SS0303", "SS0304", "SS0305",
-    "SS0306", "SS0310", "SS0311", "SS0312", "SS0313", "SS0314", "SS0315", "SS0320", "SS0321",
-    "SS0322", "SS0330", "SS0340", "SS0401", "SS0402", "SS0403", "SS0404", "SS0405", "SS0406",
-    "SS0407", "SS0501", "SS0502", "SS0503", "SS0504", "SS0511", "SS0512", "SS0513", "SS0514",
-    "SS0601", "SS0602", "SS0603", "SS0604", "SS0611", "SS0612", "SS0613", "SS0701", "SS0702"
+    "SS0001", "SS0002", "SS0111", "SS0301", "SS0302", "SS0303", "SS0304", "SS0305", "SS0306",
+    "SS0310", "SS0311", "SS0312", "SS0313", "SS0314", "SS0315", "SS0320", "SS0321", "SS0322",
+    "SS0330", "SS0340", "SS0401", "SS0402", "SS0403", "SS0405", "SS0406", "SS0407", "SS0501",
+    "SS0502", "SS0503", "SS0504", "SS0511", "SS0512", "SS0513", "SS0514", "SS0601", "SS0603", "SS0604",
+    "SS0611", "SS0613", "SS0701", "SS0702"
 ];
 
 /// Every code with its title, in order.

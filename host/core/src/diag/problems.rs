@@ -45,10 +45,11 @@ impl Problems {
         let unclear: BTreeSet<Option<Span>> =
             self.kept.iter().filter(|one| one.code == Code::AmbiguousNumber).map(place).collect();
         self.kept.retain(|one| one.code == Code::AmbiguousNumber || !unclear.contains(&place(one)));
-        self.kept.sort_by_key(place);
+        self.kept.sort_by_key(|one| (one.labels.is_empty(), place(one)));
         if self.more > 0 {
             let message = format!("{} more problems are not shown", self.more);
-            self.kept.push(Diagnostic::error(Code::TooManyProblems, message));
+            let last = Diagnostic::error(Code::TooManyProblems, message);
+            self.kept.push(last.help("mend some of these first"));
         }
         self.kept
     }

@@ -100,6 +100,7 @@ fn check_names(service: &Service, problems: &mut Problems) {
 /// Sources that do not exist, and sources that give nothing because they are skipped.
 fn check_sources(config: &Config, index: &Index<'_>, service: &Service, problems: &mut Problems) {
     let mut said = BTreeSet::new();
+    let env = config.environment.as_ref().map(|env| format!(" --env={env}")).unwrap_or_default();
     for Spanned { value: input, span } in &service.inject_from {
         let source = &input.source;
         if !said.insert(source) {
@@ -121,7 +122,7 @@ fn check_sources(config: &Config, index: &Index<'_>, service: &Service, problems
                         .at(*span, "")
                         .at(giver.span, "not deployed in this environment")
                         .help(format!(
-                            "give `{source}` a target, or put the value into the vault: `ss vault set {source}.{}`",
+                            "give `{source}` a target, or put the value into the vault: `ss vault set {source}.{}{env}`",
                             input.name
                         ))
                 });
@@ -248,6 +249,10 @@ fn cycle(index: &Index<'_>, path: &[usize]) -> Diagnostic {
         [one] => format!("`{}` depends on itself", index.service(*one).id),
         _ => format!("services depend on each other in a circle: {}{more}", names.join(" → ")),
     };
+    let help = match path {
+        [one] => format!("take `{}` out of its own `depends_on`", index.service(*one).id),
+        _ => "take one of these dependencies out".to_owned(),
+    };
     let mut diagnostic = Diagnostic::error(Code::Cycle, message);
     for pair in places.windows(2).take(5) {
         let (service, below) = (index.service(pair[0]), index.service(pair[1]));
@@ -255,7 +260,7 @@ fn cycle(index: &Index<'_>, path: &[usize]) -> Diagnostic {
         let span = dependency.map_or(service.span, |dependency| dependency.span);
         diagnostic = diagnostic.at(span, format!("`{}` depends on `{}`", service.id, below.id));
     }
-    diagnostic.help("take one of these dependencies out")
+    diagnostic.help(help)
 }
 
 /// Injected names against what the source's target type gives, for the types that are known.

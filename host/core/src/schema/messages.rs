@@ -45,11 +45,14 @@ pub(super) fn diagnostics(
         Kind::PropertyNames { error } => vec![found.bad_name(error)],
         Kind::FalseSchema => vec![found.not_allowed()],
         Kind::UniqueItems => {
-            vec![found.wrong(format!("{} must not repeat an entry", found.field()))]
+            let message = format!("{} must not repeat an entry", found.field());
+            vec![found.wrong(message).help("keep one of them")]
         }
         Kind::Referencing(_) | Kind::RegexEngineFailure { .. } => {
             let message = format!("the schema of `{kind}` cannot be used: {error}");
-            vec![Diagnostic::error(Code::UnusableSchema, printable(&message, 300))]
+            let diagnostic = Diagnostic::error(Code::UnusableSchema, printable(&message, 300));
+            let help = "use another version of the provisioner, or tell its author";
+            vec![diagnostic.at(target.kind.span, "").help(help)]
         }
         _ => vec![found.wrong_value(error)],
     }
@@ -125,6 +128,7 @@ impl Found<'_> {
         let message = format!("{} is not allowed here", self.field());
         Diagnostic::error(Code::UnknownTargetField, message)
             .at(self.target.key_span_of(self.pointer), "")
+            .help("take it out")
     }
 
     fn bad_name(&self, error: &ValidationError<'_>) -> Diagnostic {
@@ -137,27 +141,54 @@ impl Found<'_> {
         let message = format!("the name `{}` in {} must be {wanted}", name, self.field());
         Diagnostic::error(Code::WrongTargetValue, message)
             .at(self.target.key_span_of(&self.below(name)), "")
+            .help("rename it, or take it out")
     }
 
     fn wrong(&self, message: String) -> Diagnostic {
-        Diagnostic::error(Code::WrongTargetValue, message).at(self.target.span_of(self.pointer), "")
+        let diagnostic = Diagnostic::error(Code::WrongTargetValue, message);
+        diagnostic.at(self.target.span_of(self.pointer), "")
+    }
+
+    /// What the schema itself says of the field: what it is for, and what it is when nothing is said.
+    fn about(&self) -> String {
+        let said = |name: &str| self.schema.get(name);
+        let description = said("description").and_then(Value::as_str);
+        let default = said("default").map(|default| match default {
+            Value::Array(_) | Value::Object(_) => default.to_string(),
+            _ => describe::value(default),
+        });
+        let examples = said("examples").and_then(Value::as_array).into_iter().flatten();
+        let examples: Vec<String> = examples.take(3).map(describe::value).collect();
+        let more = match (default, examples.as_slice()) {
+            (Some(default), _) => format!("; when left out it is {}", printable(&default, 60)),
+            (None, []) => String::new(),
+            (None, examples) => format!("; for example {}", examples.join(" or ")),
+        };
+        match description {
+            // A description that speaks of its default says it better.
+            Some(description) if description.contains("Default") => {
+                format!("{}: {}", self.field(), phrase(&printable(description, 300)))
+            }
+            Some(description) => {
+                format!("{}: {}{more}", self.field(), phrase(&printable(description, 300)))
+            }
+            None if more.is_empty() => {
+                format!("`ss schema` shows what a `{}` target takes", self.kind)
+            }
+            None => format!("{}{more}", self.field()),
+        }
     }
 
     fn wrong_value(&self, error: &ValidationError<'_>) -> Diagnostic {
         let value = error.instance().as_ref();
         let Some(wanted) = describe::schema(self.root, self.schema) else {
             let said = printable(&error.to_string(), 300);
-            return self.wrong(format!(
-                "{} is not what the `{}` target takes: {said}",
-                self.field(),
-                self.kind
-            ));
+            let message =
+                format!("{} is not what the `{}` target takes: {said}", self.field(), self.kind);
+            return self.wrong(message).help(self.about());
         };
         let message = format!("{} must be {wanted}, not {}", self.field(), describe::value(value));
-        match way_out(self.schema, value) {
-            Some(help) => self.wrong(message).help(help),
-            None => self.wrong(message),
-        }
+        self.wrong(message).help(way_out(self.schema, value).unwrap_or_else(|| self.about()))
     }
 }
 
@@ -177,11 +208,24 @@ fn way_out(schema: &Value, value: &Value) -> Option<String> {
             if is_number || is_bool {
                 return Some(format!("write it without quotes: {text}"));
             }
-            let options = schema.get("enum").and_then(Value::as_array)?;
-            did_you_mean(text, options.iter().filter_map(Value::as_str))
+            if takes("array") && !text.contains(char::is_whitespace) {
+                return Some(format!("write it as a list: [{text}]"));
+            }
+            let options = || schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+            let options = || options().filter_map(Value::as_str);
+            let longer =
+                || options().find(|option| text.len() > 2 && option.contains(text.as_str()));
+            did_you_mean(text, options())
+                .or_else(|| longer().map(|option| format!("did you mean `{option}`?")))
         }
-        Value::Number(_) | Value::Bool(_) if takes("string") => {
+        Value::Number(_) | Value::Bool(_) if takes("string") && schema.get("pattern").is_none() => {
             Some("put it in quotes if it is meant as text".to_owned())
+        }
+        Value::Array(_) if takes("object") => {
+            Some("write it as a map: a `name: value` line for each".to_owned())
+        }
+        Value::Object(_) if takes("array") => {
+            Some("write it as a list: a `- value` line for each".to_owned())
         }
         _ => None,
     }

@@ -8,20 +8,47 @@ use crate::diag::{Code, Diagnostic, Span};
 /// What ends the reading at once.
 pub(super) type Stop = Box<Diagnostic>;
 
+/// The end of the reading: whatever stands below may be wrong as well.
+pub(super) fn last(stop: Diagnostic) -> Diagnostic {
+    match stop.code {
+        Code::NotOneMap => stop,
+        _ => stop.help("the rest of this file is checked when this is mended"),
+    }
+}
+
 /// The parser could not go on.
-pub(super) fn syntax(file: u32, error: &ScanError) -> Stop {
+pub(super) fn syntax(file: u32, text: &str, error: &ScanError) -> Stop {
     let marker: Marker = *error.marker();
     let span = span_of(file, marker, marker);
+    if let Some(conflict) = merge_conflict(file, text) {
+        return conflict;
+    }
     if *error.kind() == ErrorKind::RecursionLimitExceeded {
         return too_deep(span);
     }
     let (message, help) = words(error.kind());
-    let message = message.unwrap_or_else(|| format!("not valid YAML: {}", error.info()));
-    let diagnostic = Diagnostic::error(Code::Syntax, message).at(span, "");
-    Box::new(match help {
-        Some(help) => diagnostic.help(help),
-        None => diagnostic,
-    })
+    let message = message.unwrap_or_else(|| {
+        let info = error.info();
+        let info = info.rsplit_once(", ").map_or(info.as_ref(), |(_, found)| found);
+        format!("not valid YAML: {info}")
+    });
+    let help = help.unwrap_or(match error.info() {
+        info if info.contains("escape") => {
+            "in double quotes a `\\` begins an escape; single quotes take it as it is"
+        }
+        _ => "look at this line and the one before it",
+    });
+    stop(Code::Syntax, message, span, help)
+}
+
+/// What `git merge` leaves in a file that it could not merge.
+fn merge_conflict(file: u32, text: &str) -> Option<Stop> {
+    let marks = |line: &&str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+    let line = text.lines().find(marks)?;
+    let start = line.as_ptr() as usize - text.as_ptr() as usize;
+    let span = Span { file, ..Span::at(text, start, 7) };
+    let message = "a merge conflict is not resolved".to_owned();
+    Some(stop(Code::Syntax, message, span, "keep one side and remove the marks"))
 }
 
 /// The commonest slips, said of the file and not of the parser.
@@ -42,7 +69,7 @@ fn words(kind: &ErrorKind) -> (Option<String>, Option<&'static str>) {
         }
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
             "a `:` stands where no field can begin".to_owned(),
-            "a value with `: ` in it needs quotes; else look at the indentation of this line",
+            "a value with `: ` in it needs quotes; else look at the indentation, and for a bracket above that is not closed",
         ),
         ErrorKind::ExpectedBlockMappingKey
         | ErrorKind::ExpectedBlockSequenceEntry
@@ -51,7 +78,11 @@ fn words(kind: &ErrorKind) -> (Option<String>, Option<&'static str>) {
             "fields of one map stand in one column, and so do the `-` of one list",
         ),
         ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
-            return (None, Some("a field is written `name: value`; look at the line before, too"));
+            let message = "a `:` is missing after this name".to_owned();
+            return (
+                Some(message),
+                Some("a field is written `name: value`, with a space after `:`"),
+            );
         }
         _ => return (None, None),
     };
@@ -60,16 +91,7 @@ fn words(kind: &ErrorKind) -> (Option<String>, Option<&'static str>) {
 
 /// A NUL byte: no text file has one, and few tools survive it.
 pub(super) fn nul(file: u32, text: &str, at: usize) -> Stop {
-    let before = &text[..at];
-    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let span = Span {
-        file,
-        start: number(at),
-        end: number(at + 1),
-        line: number(before.matches('\n').count() + 1),
-        column: number(before[line_start..].chars().count() + 1),
-    };
+    let span = Span { file, ..Span::at(text, at, 1) };
     stop(Code::NotText, "the file holds a NUL byte".to_owned(), span, "save it as text")
 }
 
@@ -90,7 +112,7 @@ pub(super) fn second_document(span: Span) -> Stop {
 
 pub(super) fn too_deep(span: Span) -> Stop {
     let message = format!("nested more than {DEPTH_MAX} levels deep");
-    Box::new(Diagnostic::error(Code::TooLarge, message).at(span, ""))
+    stop(Code::TooLarge, message, span, "write the values flatter")
 }
 
 pub(super) fn too_many_nodes(code: Code, span: Span) -> Stop {
@@ -98,12 +120,13 @@ pub(super) fn too_many_nodes(code: Code, span: Span) -> Stop {
         Code::TooManyAliases => "anchors and aliases grow to more than a million values".to_owned(),
         _ => "more than a million values in one file".to_owned(),
     };
-    Box::new(Diagnostic::error(code, message).at(span, "it goes over the limit here"))
+    let diagnostic = Diagnostic::error(code, message).at(span, "it goes over the limit here");
+    Box::new(diagnostic.help("look for what made this file so large, or split the system"))
 }
 
 pub(super) fn too_many_aliases(span: Span) -> Stop {
     let message = format!("more than {ALIASES_MAX} aliases in one file");
-    Box::new(Diagnostic::error(Code::TooManyAliases, message).at(span, ""))
+    stop(Code::TooManyAliases, message, span, "write the values out")
 }
 
 pub(super) fn contains_itself(span: Span) -> Stop {
@@ -121,7 +144,9 @@ pub(super) fn unknown_anchor(name: &str, span: Span) -> Diagnostic {
 
 pub(super) fn not_a_key(span: Span) -> Diagnostic {
     let message = "the name of a field must be text";
-    Diagnostic::error(Code::UnsupportedYaml, message).at(span, "")
+    Diagnostic::error(Code::UnsupportedYaml, message)
+        .at(span, "")
+        .help("write `name: value`; a value that begins with `{` or `[` needs quotes")
 }
 
 fn stop(code: Code, message: String, span: Span, help: &str) -> Stop {

@@ -59,5 +59,7 @@ fn given_twice(key: &str, again: Span, first: Span) -> Diagnostic {
 
 fn not_mergeable(node: &Node) -> Diagnostic {
     let message = format!("`<<` takes a map or a list of maps, not {}", node.kind());
-    Diagnostic::error(Code::WrongType, message).at(node.span, "")
+    Diagnostic::error(Code::WrongType, message)
+        .at(node.span, "")
+        .help("name an anchored map: `<<: *common`")
 }

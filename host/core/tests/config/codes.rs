@@ -158,6 +158,6 @@ fn the_reference_names_every_field_and_its_example_is_valid() {
     let (base, overlay) = (file("starsystem.yaml"), file("starsystem.prod.yaml"));
     let environment = ss_core::ident::EnvName::new("prod").expect("a name");
     let overlay = Some((&environment, &overlay));
-    let checked = ss_core::check::check(&base, overlay, &crate::support::types());
+    let checked = ss_core::check::check(&base, overlay, &crate::support::types(), None);
     assert!(checked.diagnostics.is_empty(), "{:?}", checked.diagnostics);
 }
