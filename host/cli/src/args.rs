@@ -53,6 +53,8 @@ pub enum Command {
     /// A local Neon and Fly on this machine
     #[command(subcommand)]
     Sandbox(Sandbox),
+    /// Print the JSON Schema of starsystem.yaml, for editors
+    Schema(Schema),
     /// Look whether this machine and project are ready
     Doctor(Doctor),
     /// Print the completion script of a shell
@@ -89,6 +91,17 @@ pub struct Init {
     /// The environment to write an overlay for
     #[arg(long, value_name = "ENV", default_value = "prod")]
     pub env: String,
+}
+
+/// `ss schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// The schema of overlays, starsystem.<env>.yaml
+    #[arg(long)]
+    pub overlay: bool,
+    /// Write both schemas below .starsystem/, where the files of `ss init` look for them
+    #[arg(long, conflicts_with = "overlay")]
+    pub write: bool,
 }
 
 /// What plan and deploy share.

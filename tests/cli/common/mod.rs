@@ -2,6 +2,7 @@
 
 pub mod canary;
 pub mod http;
+pub mod lsp;
 pub mod project;
 pub mod sandbox;
 

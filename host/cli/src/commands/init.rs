@@ -9,6 +9,8 @@ use ss_core::ident::{EnvName, SystemName};
 use ss_engine::Failure;
 
 use crate::args;
+use crate::catalog::Catalog;
+use crate::commands::schema::{self, BASE_FILE, OVERLAY_FILE};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -33,8 +35,10 @@ pub fn run(context: &Context, args: &args::Init) -> Result<Exit, CommandError> {
     }
     write(&context.directory.join(&base), &base_text(&name))?;
     write(&context.directory.join(&overlay), &overlay_text(&name, &env))?;
+    schema::write(&context.directory, &Catalog::first_party())?;
     if context.json {
-        println!("{}", json!({"version": 1, "kind": "init", "files": [base, overlay]}));
+        let files = [&base, &overlay, BASE_FILE, OVERLAY_FILE];
+        println!("{}", json!({"version": 1, "kind": "init", "files": files}));
     } else {
         println!("{} {base}\n{} {overlay}", context.style.green("✓"), context.style.green("✓"));
         println!(
@@ -70,7 +74,8 @@ fn write(path: &Path, text: &str) -> Result<(), CommandError> {
 
 fn base_text(name: &SystemName) -> String {
     format!(
-        r#"# What the system is.
+        r#"# yaml-language-server: $schema={BASE_FILE}
+# What the system is.
 version: "2"
 name: {name}
 
@@ -94,7 +99,8 @@ services:
 
 fn overlay_text(name: &SystemName, env: &EnvName) -> String {
     format!(
-        r#"# Where it runs in {env}.
+        r#"# yaml-language-server: $schema={OVERLAY_FILE}
+# Where it runs in {env}.
 version: "2"
 environment: {env}
 

@@ -10,6 +10,7 @@ pub mod init;
 pub mod inspect;
 pub mod plan;
 pub mod sandbox;
+pub mod schema;
 pub mod shell;
 pub mod validate;
 pub mod vault;

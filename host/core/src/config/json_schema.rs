@@ -75,10 +75,12 @@ impl Writer<'_> {
 
     /// Nothing said, or `null` to take away what the base says.
     fn nullable(&self, shape: &Shape) -> Value {
-        match shape {
-            Shape::Any => json!({}),
-            _ => json!({"anyOf": [self.shape(shape), {"type": "null"}]}),
+        let mut schema = self.shape(shape);
+        if let Some(kind) = schema.get("type").cloned() {
+            // One schema rather than two alternatives: editors complete and explain what is wrong more exactly.
+            schema["type"] = json!([kind, "null"]);
         }
+        schema
     }
 
     /// A target: its own fields, and by its type those of the provisioner.
@@ -86,11 +88,16 @@ impl Writer<'_> {
         let mut target = self.object(fields, true);
         let of_type = self.targets.iter().map(|(kind, schema)| {
             json!({
-                "if": {"properties": {"type": {"const": kind}}, "required": ["type"]},
+                "if": {"type": "object", "properties": {"type": {"const": kind}}, "required": ["type"]},
                 "then": with_own_fields(kind, schema, fields),
             })
         });
         target["allOf"] = of_type.collect();
+        // Other types are allowed: a provisioner may be installed later.
+        let known = self.targets.keys().map(|kind| json!({"const": kind}));
+        let kinds = &mut target["properties"]["type"];
+        let other = json!({"type": kinds["type"], "pattern": kinds["pattern"]});
+        kinds["anyOf"] = known.chain([other]).collect();
         target
     }
 }
@@ -98,9 +105,13 @@ impl Writer<'_> {
 /// A provisioner's schema knows nothing of `type` and `credential_env`; strict ones would refuse them. Its
 /// references go on meaning its own root.
 fn with_own_fields(kind: &str, schema: &Value, fields: &[Field]) -> Value {
+    let has_references = schema.to_string().contains("\"$ref\"");
     let mut schema = schema.clone();
     if let Some(schema) = schema.as_object_mut() {
-        schema.entry("$id").or_insert_with(|| format!("urn:starsystem:target:{kind}").into());
+        if has_references {
+            let id = || format!("urn:starsystem:target:{kind}").into();
+            schema.entry("$id").or_insert_with(id);
+        }
         let properties = schema.entry("properties").or_insert_with(|| json!({}));
         if let Some(properties) = properties.as_object_mut() {
             for field in fields {
