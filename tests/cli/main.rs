@@ -9,6 +9,7 @@ mod bad_configurations;
 mod configuration;
 mod files_and_home;
 mod guest_memory;
+mod json_shapes;
 mod language_server;
 mod main_job;
 mod rolling;

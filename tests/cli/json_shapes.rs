@@ -1,0 +1,133 @@
+//! What `--json` prints, against the schemas in `docs/json`: real runs, every field known.
+//!
+//! A new kind is a schema `docs/json/<kind>.v1.json` and a line in [`RUNS`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::common::Place;
+use crate::common::project::{database, example};
+use crate::common::sandbox::{Sandbox, free_port};
+
+/// What happens before a run.
+type Before = fn(&Place, &Sandbox<'_>);
+
+const NOTHING: Before = |_, _| {};
+const OVERLAY: &str = "starsystem.sandbox.yaml";
+
+/// The kind that is printed, the arguments, the exit code, what happens before. In this order, in one place.
+const RUNS: &[(&str, &[&str], i32, Before)] = &[
+    ("error", &["inspect", "--env=sandbox"], 1, NOTHING),
+    ("validate", &["validate", "--env=sandbox"], 0, NOTHING),
+    ("plan", &["plan", "--env=sandbox"], 0, NOTHING),
+    ("deploy", &["deploy", "--env=sandbox"], 0, NOTHING),
+    ("deploy", &["deploy", "--env=sandbox"], 0, NOTHING),
+    ("list", &["inspect", "--list", "--env=sandbox"], 0, NOTHING),
+    ("inspect", &["inspect", "--env=sandbox"], 0, NOTHING),
+    ("drift", &["drift", "--env=sandbox"], 0, NOTHING),
+    ("plan", &["plan", "--env=sandbox"], 0, |place, _| {
+        place.edit(OVERLAY, "project_name: my-app", "project_name: renamed");
+    }),
+    ("plan", &["plan", "--refresh", "--env=sandbox"], 0, NOTHING),
+    ("plan", &["plan", "--env=sandbox"], 6, |place, _| {
+        place.edit(OVERLAY, "region: us-east-2", "region: eu-central-1");
+    }),
+    ("error", &["validate", "--env=sandbox"], 3, |place, _| {
+        place.edit(OVERLAY, "project_name: renamed", "project_nam: my-app\n      regoin: x");
+    }),
+    ("drift", &["drift", "--env=sandbox"], 4, |place, sandbox| {
+        place.edit(OVERLAY, "project_nam: my-app\n      regoin: x", "project_name: my-app");
+        place.edit(OVERLAY, "region: eu-central-1", "region: us-east-2");
+        sandbox.control("POST", "reset", &Value::Null);
+    }),
+    ("destroy", &["destroy", "--env=sandbox", "--yes=sandbox"], 0, NOTHING),
+    ("destroy", &["destroy", "--env=sandbox", "--yes=sandbox"], 0, NOTHING),
+    ("error", &["explain", "SS9999"], 2, NOTHING),
+];
+
+/// The schemas by kind, closed: a field that is printed and not described is a failure here, though not for readers.
+fn schemas() -> BTreeMap<String, jsonschema::Validator> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json");
+    let mut schemas = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("the schemas").flatten() {
+        let name = entry.file_name().into_string().expect("a name in UTF-8");
+        let Some(kind) = name.strip_suffix(".v1.json") else { continue };
+        let text = std::fs::read_to_string(entry.path()).expect("a schema");
+        let mut schema: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(schema["properties"]["kind"]["const"], kind, "{name}");
+        assert_eq!(schema["properties"]["version"]["const"], 1, "{name}");
+        close(&mut schema);
+        let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
+        schemas.insert(kind.to_owned(), validator);
+    }
+    schemas
+}
+
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("type") == Some(&json!("object")) && fields.contains_key("properties") {
+                fields.entry("additionalProperties").or_insert(json!(false));
+            }
+            fields.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+#[test]
+fn what_is_printed_is_what_the_schemas_say() {
+    let schemas = schemas();
+    let place = Place::new();
+    let port = free_port();
+    database(&place, port);
+    let sandbox = Sandbox::start(&place, port, &example().join("sandbox.yaml"));
+    let mut shown = BTreeSet::new();
+    for (kind, arguments, code, before) in RUNS {
+        before(&place, &sandbox);
+        let ran = place.ss(arguments.iter().copied().chain(["--json"])).exits(*code);
+        let document: Value = serde_json::from_str(&ran.stdout)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{}", ran.stdout));
+        assert_eq!(document["kind"], *kind, "{arguments:?}");
+        let schema =
+            schemas.get(*kind).unwrap_or_else(|| panic!("docs/json has no {kind}.v1.json"));
+        let wrong: Vec<String> = schema
+            .iter_errors(&document)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(wrong.is_empty(), "{arguments:?}: {wrong:#?}\n{document:#}");
+        shown.insert(*kind);
+    }
+    let described: BTreeSet<&str> = schemas.keys().map(String::as_str).collect();
+    assert_eq!(described, shown, "each schema is shown by a run");
+}
+
+#[test]
+fn schemas_are_closed_so_that_a_new_field_is_noticed() {
+    let validator = &schemas()["error"];
+    let mut document = json!({"version": 1, "kind": "error", "error": {"code": "SS0001", "message": "x", "hints": [], "where": []}});
+    assert!(validator.is_valid(&document));
+    document["error"]["new"] = json!(1);
+    assert!(!validator.is_valid(&document));
+}
+
+#[test]
+fn the_schema_of_the_files_takes_the_example() {
+    let place = Place::new();
+    let overlay = place.ss(["schema", "--overlay"]).exits(0).stdout;
+    let base = place.ss(["schema"]).exits(0).stdout;
+    assert_ne!(base, overlay);
+    for (text, field) in
+        [(&base, "depends_on"), (&overlay, "health_check_path"), (&overlay, "pg_version")]
+    {
+        assert!(text.contains(field), "{field}");
+        let schema: Value = serde_json::from_str(text).expect("JSON");
+        jsonschema::validator_for(&schema).expect("a JSON Schema");
+    }
+    place.ss(["schema", "--write"]).exits(0);
+    assert_eq!(place.read(".starsystem/system.schema.json"), base);
+    assert_eq!(place.read(".starsystem/overlay.schema.json"), overlay);
+}
