@@ -2,6 +2,7 @@
 
 mod codes;
 mod corpus;
+mod fuzz;
 mod limits;
 mod properties;
 mod schemas;
