@@ -18,7 +18,9 @@ fn each_code_has_a_page_that_names_it() {
     for (code, title) in codes() {
         let page = explain(code).expect("every code has a page");
         assert!(page.starts_with(&format!("# {code}: {title}\n")), "{code}: {page}");
-        assert!(page.contains("\n## Fix\n"), "{code}");
+        for part in ["\n## Example\n", "\n## Fix\n"] {
+            assert!(page.contains(part), "{code} has no {part:?}");
+        }
     }
     assert_eq!(explain("ss0201"), explain("SS0201"));
     assert_eq!(explain("SS9999"), None);

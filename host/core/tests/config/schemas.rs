@@ -118,6 +118,51 @@ fn what_cannot_be_said_in_a_few_words_is_said_by_the_validator() {
 }
 
 #[test]
+fn the_alternative_that_was_nearly_met_is_the_one_that_is_described() {
+    let canary = json!({"type": "object", "required": ["canary"], "properties": {"canary": {"type": "integer"}}});
+    let schema = json!({"properties": {"a": {"oneOf": [{"const": "rolling"}, {"const": "immediate"}, canary]}}});
+    assert_eq!(
+        said("a: { canary: lots }", &schema),
+        [(Code::WrongTargetValue, "`a.canary` must be a whole number, not \"lots\"".to_owned())]
+    );
+    assert_eq!(
+        said("a: { steps: 3 }", &schema),
+        [(Code::MissingTargetField, "`a` needs `canary`".to_owned())]
+    );
+    assert_eq!(
+        said("a: blue", &schema)[0].1,
+        "`a` must be \"rolling\", \"immediate\" or a map, not \"blue\""
+    );
+}
+
+#[test]
+fn the_way_out_is_what_the_schema_says_of_the_field() {
+    let said = |property: Value, value: &str| {
+        let (_, found) = check_target(&target(value), &json!({"properties": {"a": property}}));
+        found[0].help[0].clone()
+    };
+    for (property, value, help) in [
+        (json!({"type": "integer", "description": "How many."}), "a: x", "`a`: how many"),
+        (
+            json!({"pattern": "^[0-9]+s$", "description": "How long.", "default": "5s"}),
+            "a: x",
+            "`a`: how long; when left out it is \"5s\"",
+        ),
+        (
+            json!({"pattern": "^[a-z]{3}$", "description": "Where.", "examples": ["iad", "lhr"]}),
+            "a: 1x",
+            "`a`: where; for example \"iad\" or \"lhr\"",
+        ),
+        (json!({"type": "object"}), "a: [b=c]", "write it as a map: a `name: value` line for each"),
+        (json!({"type": "array"}), "a: b", "write it as a list: [b]"),
+        (json!({"enum": ["SIGTERM", "SIGINT"]}), "a: TERM", "did you mean `SIGTERM`?"),
+        (json!({"maximum": 3}), "a: 4", "`ss schema` shows what a `fly` target takes"),
+    ] {
+        assert_eq!(said(property, value), help, "{value}");
+    }
+}
+
+#[test]
 fn alternatives_of_one_kind_are_described_together() {
     let schema =
         json!({"properties": {"a": {"anyOf": [{"type": "integer"}, {"type": "boolean"}]}}});
