@@ -14,6 +14,7 @@ mod language_server;
 mod main_job;
 mod rolling;
 mod shell;
+mod terminal;
 mod vault_and_auth;
 mod vendor_trouble;
 mod walkthrough;

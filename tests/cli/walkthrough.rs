@@ -59,7 +59,8 @@ struct Walk<'p> {
 impl Walk<'_> {
     fn run(&self, command: &str) -> Ran {
         let mut command = command.replace(PAGE_URL, &self.app);
-        command = command.replace("nk_...", "sandbox-neon-key").replace("fo1_...", "sandbox-fly-token");
+        command =
+            command.replace("nk_...", "sandbox-neon-key").replace("fo1_...", "sandbox-fly-token");
         if !self.first_deploy.is_empty() {
             command = command.replace(&PAGE_DEPLOY[..8], &self.first_deploy[..8]);
         }
@@ -112,7 +113,8 @@ fn line_as_on_the_page(line: &str) -> String {
 
 /// A text with every number written as one digit.
 fn shape(text: &str) -> String {
-    let mut shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let mut shape: String =
+        text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     while shape.contains("00") {
         shape = shape.replace("00", "0");
     }
