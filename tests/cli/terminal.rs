@@ -102,9 +102,9 @@ fn a_deploy_draws_a_live_tree_and_leaves_only_its_blocks() {
     assert_eq!(lines[0], "→ app-db via neon...", "{lines:#?}");
     assert!(lines[1].starts_with("  ✓ Project created: my-app-"));
     assert_eq!(lines[2..5], ["  ✓ DATABASE_URL written to vault", "", "→ api via fly..."]);
-    assert_eq!(lines[10], "✓ Deploy complete: 2 provisioned");
-    assert!(lines[11].ends_with("writes (enforced)"));
-    assert_eq!(lines.len(), 12, "something of the live tree is left: {lines:#?}");
+    assert_eq!(lines[9], "✓ Deploy complete: 2 provisioned");
+    assert!(lines[10].ends_with("writes (enforced)"));
+    assert_eq!(lines.len(), 11, "something of the live tree is left: {lines:#?}");
 }
 
 #[test]
