@@ -15,6 +15,7 @@ mod main_job;
 mod rolling;
 mod shell;
 mod terminal;
+mod telemetry;
 mod vault_and_auth;
 mod vendor_trouble;
 mod walkthrough;

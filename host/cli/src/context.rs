@@ -2,18 +2,21 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ss_core::redact::Secret;
+use ss_core::text::printable;
 use ss_engine::Failure;
+use ss_telemetry::{Config, Decision, Telemetry};
 use ss_vault::{AskPassphrase, IdentitySource, VaultHome, VaultOptions};
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::render::style::Style;
 
 /// The surroundings of one command.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Context {
     /// The directory with `starsystem.yaml`.
     pub directory: PathBuf,
@@ -23,6 +26,8 @@ pub struct Context {
     pub quiet: bool,
     /// Colours or none.
     pub style: Style,
+    /// The trace of this command, when one is asked for.
+    pub telemetry: Option<Arc<Telemetry>>,
     home: Option<PathBuf>,
 }
 
@@ -37,6 +42,7 @@ impl Context {
             json: cli.json,
             quiet: cli.quiet,
             style: Style::detect(cli.no_color || cli.json),
+            telemetry: telemetry(&cli.command),
             home: variable("STARSYSTEM_HOME")
                 .or_else(|| variable("HOME").map(|home| home.join(".starsystem"))),
         }
@@ -85,4 +91,23 @@ fn passphrase(named: &str) -> Result<Secret, String> {
     rpassword::prompt_password(format!("Passphrase of {named}: "))
         .map(Secret::new)
         .map_err(|error| format!("the passphrase cannot be read: {error}"))
+}
+
+/// Begins the trace of a command that talks to providers, when the `OTEL_*` variables ask for one.
+fn telemetry(command: &Command) -> Option<Arc<Telemetry>> {
+    let name = match command {
+        Command::Deploy(_) => "deploy",
+        Command::Destroy(_) => "destroy",
+        Command::Drift(_) => "drift",
+        Command::Plan(args) if args.scope.refresh => "plan",
+        _ => return None,
+    };
+    match Config::read(&|name| std::env::var(name).ok()) {
+        Decision::Off => None,
+        Decision::On(config) => Some(Telemetry::begin(name, *config)),
+        Decision::Unusable(why) => {
+            eprintln!("warning: no trace is exported: {}", printable(&why, 400));
+            None
+        }
+    }
 }

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
+use ss_core::text::printable;
 use ss_engine::Failure;
 
 use args::{Cli, Command};
@@ -37,13 +38,17 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let context = Context::new(&cli);
-    match run(&context, &cli.command) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            error.print(context.json);
-            error.exit.into()
-        }
+    let exit = run(&context, &cli.command).unwrap_or_else(|error| {
+        error.print(context.json);
+        error.exit
+    });
+    if let Some(telemetry) = &context.telemetry
+        && let Some(why) = telemetry.finish(exit as u8)
+        && !context.quiet
+    {
+        eprintln!("warning: the trace was not exported whole: {}", printable(&why, 400));
     }
+    exit.into()
 }
 
 fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {

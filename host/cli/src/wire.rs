@@ -12,8 +12,9 @@ use ss_core::redact::Secret;
 use ss_egress::{EgressOptions, HttpEgress};
 use ss_engine::{EnvCredential, Failure, Override, Ports, Run, Settings, Stop};
 use ss_gate::decide::Budget;
-use ss_ports::{Clock, EventSink, Holder, StateStore, Vault};
+use ss_ports::{Clock, Egress, EventSink, Holder, StateStore, Vault};
 use ss_store::LocalStore;
+use ss_telemetry::Telemetry;
 
 use crate::catalog::Catalog;
 use crate::clock::SystemClock;
@@ -29,6 +30,8 @@ pub struct Wired {
     pub ports: Ports,
     /// The settings.
     pub settings: Settings,
+    /// The trace of this command, when it has one.
+    telemetry: Option<Arc<Telemetry>>,
 }
 
 /// Where a system's state and its credentials are.
@@ -61,7 +64,13 @@ pub fn wire(
     let connections = overrides(config, &catalog)?;
     let vault = local_cloud::vault(vault, &connections);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let egress = HttpEgress::new(EgressOptions::default(), clock.clone());
+    let mut egress: Arc<dyn Egress> =
+        Arc::new(HttpEgress::new(EgressOptions::default(), clock.clone()));
+    let mut events = events;
+    if let Some(telemetry) = &context.telemetry {
+        egress = telemetry.egress(egress);
+        events = telemetry.events(events);
+    }
     let settings = Settings {
         system: config.system.clone(),
         environment: env,
@@ -72,15 +81,8 @@ pub fn wire(
         parallelism,
         budget: Budget::default(),
     };
-    let ports = Ports {
-        provisioners: Arc::new(catalog),
-        egress: Arc::new(egress),
-        vault,
-        store,
-        clock,
-        events,
-    };
-    Ok(Wired { ports, settings })
+    let ports = Ports { provisioners: Arc::new(catalog), egress, vault, store, clock, events };
+    Ok(Wired { ports, settings, telemetry: context.telemetry.clone() })
 }
 
 impl Wired {
@@ -93,7 +95,11 @@ impl Wired {
             environment: self.settings.environment.clone(),
             started_ms: self.ports.clock.now_ms(),
             tool: env!("CARGO_PKG_VERSION").to_owned(),
+            trace_id: self.telemetry.as_ref().map(|telemetry| telemetry.trace_id()),
         };
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.run(&header);
+        }
         Arc::new(Run::new(self.ports, self.settings, header, lineage, stop))
     }
 }

@@ -62,6 +62,9 @@ pub struct DeployHeader {
     pub started_ms: i64,
     /// The version of `ss`.
     pub tool: String,
+    /// The trace that the run is part of, when one is exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
 }
 
 /// One line of the journal.

@@ -98,6 +98,8 @@ mod tests {
         HttpRequest {
             connection: "neon-api".into(),
             operation: "createProject".into(),
+            service: None,
+            route: "/".into(),
             method: "POST".into(),
             url: "https://neon.test/v2/projects".into(),
             local: false,

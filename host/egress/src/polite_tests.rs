@@ -98,6 +98,8 @@ fn request(safe: bool) -> HttpRequest {
     HttpRequest {
         connection: "neon-api".into(),
         operation: "createProject".into(),
+        service: None,
+        route: "/".into(),
         method: if safe { "GET" } else { "POST" }.into(),
         url: "https://vendor.test/".into(),
         local: false,

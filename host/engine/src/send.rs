@@ -152,6 +152,8 @@ impl Session {
         HttpRequest {
             connection: permit.connection.name.clone(),
             operation: operation.name.clone(),
+            service: Some(self.facts.service.clone()),
+            route: operation.route.path(),
             method: operation.route.method().to_owned(),
             url: permit.url(base),
             local: overridden.is_some_and(|to| to.local),

@@ -111,9 +111,15 @@ async fn check_plugin(
         if !tried.insert((credential.name.clone(), digest)) {
             continue;
         }
-        if let Some(tried) =
-            try_token(&*run.ports.egress, manifest, &run.settings.connections, credential, &token)
-                .await
+        if let Some(tried) = try_token(
+            &*run.ports.egress,
+            manifest,
+            &run.settings.connections,
+            credential,
+            &token,
+            Some(service),
+        )
+        .await
         {
             run.record_request(tried.line(service));
             match tried.verdict() {
@@ -157,10 +163,12 @@ pub async fn try_token<'m>(
     overrides: &BTreeMap<String, Override>,
     credential: &Credential,
     token: &Secret,
+    service: Option<&ServiceId>,
 ) -> Option<Tried<'m>> {
     let (connection, operation) = manifest.operation(credential.verify.as_deref()?)?;
     let authorization = connection.auth.as_ref().map(|auth| header(auth, token));
-    let request = request(overrides, connection, operation, authorization);
+    let mut request = request(overrides, connection, operation, authorization);
+    request.service = service.cloned();
     let exchange = egress.send(request).await;
     Some(Tried { connection, operation, exchange })
 }
@@ -184,7 +192,7 @@ impl Tried<'_> {
             service: service.clone(),
             operation: self.operation.name.clone(),
             method: self.operation.route.method().to_owned(),
-            route: path(self.operation),
+            route: self.operation.route.path(),
             status: result.as_ref().ok().map(|reply| reply.status),
             error: result.as_ref().err().map(ToString::to_string),
             ms: self.exchange.duration_ms,
@@ -192,12 +200,6 @@ impl Tried<'_> {
             attempts: self.exchange.attempts,
         }
     }
-}
-
-/// The path of a read without parameters.
-fn path(operation: &Operation) -> String {
-    let route = operation.route.to_string();
-    route.split_once(' ').map_or("/", |(_, path)| path).to_owned()
 }
 
 fn request(
@@ -211,8 +213,10 @@ fn request(
     HttpRequest {
         connection: connection.name.clone(),
         operation: operation.name.clone(),
+        service: None,
+        route: operation.route.path(),
         method: operation.route.method().to_owned(),
-        url: format!("{}{}", base.trim_end_matches('/'), path(operation)),
+        url: format!("{}{}", base.trim_end_matches('/'), operation.route.path()),
         local: overridden.is_some_and(|to| to.local),
         authorization,
         headers: Vec::new(),

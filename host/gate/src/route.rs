@@ -66,6 +66,12 @@ impl Route {
         &self.segments
     }
 
+    /// The path with its parameters as they stand: `/apps/{app}`.
+    pub fn path(&self) -> String {
+        let text = self.to_string();
+        text.split_once(' ').map_or(String::new(), |(_, path)| path.to_owned())
+    }
+
     /// Names of the path's parameters.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use ss_core::ident::ServiceId;
 use ss_core::redact::{Redacted, Secret};
 use ss_gate::manifest::Rate;
 
@@ -13,6 +14,10 @@ pub struct HttpRequest {
     pub connection: String,
     /// The operation's name, for limits and messages.
     pub operation: String,
+    /// On whose behalf, for traces; absent when a token is tried by itself.
+    pub service: Option<ServiceId>,
+    /// The path as the manifest has it, `/apps/{app}`, for traces: never a value.
+    pub route: String,
     /// `GET`, `POST`, …
     pub method: String,
     /// The whole URL, built by the gate.

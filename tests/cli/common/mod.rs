@@ -3,8 +3,10 @@
 pub mod canary;
 pub mod http;
 pub mod lsp;
+pub mod otlp;
 pub mod project;
 pub mod sandbox;
+pub mod tools;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -64,6 +64,7 @@ pub fn header(number: u32) -> DeployHeader {
         environment: EnvName::new("prod").expect("a valid name"),
         started_ms: 1_777_732_321_000 + i64::from(number) * 60_000,
         tool: "0.1.0".to_owned(),
+        trace_id: None,
     }
 }
 

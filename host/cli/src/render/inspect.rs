@@ -50,6 +50,9 @@ pub fn text(receipt: &Receipt, style: Style) -> String {
     if let Some(ended) = receipt.ended_ms {
         out.push_str(&format!("  ended:     {}\n", moment(ended)));
     }
+    if let Some(trace) = &receipt.header.trace_id {
+        out.push_str(&format!("  trace:     {}\n", printable(trace, 40)));
+    }
     out.push_str("\n── Timeline ──\n");
     for service in &receipt.services {
         let (glyph, note) = match service.status.as_str() {
@@ -196,7 +199,7 @@ pub fn json_full(receipt: &Receipt, state: &State) -> Value {
         })
         .collect();
     if let Value::Object(map) = &mut value {
-        map.insert("trace_id".to_owned(), Value::Null);
+        map.insert("trace_id".to_owned(), json!(receipt.header.trace_id));
         map.insert("timeline".to_owned(), Value::Array(timeline));
         map.insert("state".to_owned(), Value::Object(services));
         map.insert("request_counts".to_owned(), json!(receipt.counts));

@@ -43,6 +43,8 @@ pub fn get(url: impl Into<String>) -> HttpRequest {
     HttpRequest {
         connection: "neon-api".into(),
         operation: "getProject".into(),
+        service: None,
+        route: "/".into(),
         method: "GET".into(),
         url: url.into(),
         local: true,

@@ -177,6 +177,8 @@ impl<'e> Api<'e> {
         let request = HttpRequest {
             connection: CONNECTION.to_owned(),
             operation: "login".to_owned(),
+            service: None,
+            route: path.to_owned(),
             method: "POST".to_owned(),
             url: format!("{}{path}", self.base.trim_end_matches('/')),
             local: self.local,

@@ -102,7 +102,7 @@ async fn verified(
     credential: &Credential,
     token: &Secret,
 ) -> Result<bool, CommandError> {
-    let Some(tried) = try_token(egress, manifest, overrides, credential, token).await else {
+    let Some(tried) = try_token(egress, manifest, overrides, credential, token, None).await else {
         return Ok(false);
     };
     let nothing = "nothing was stored";
