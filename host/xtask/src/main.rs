@@ -2,6 +2,7 @@
 
 mod compare;
 mod live;
+mod overhead;
 mod record;
 mod shell;
 mod test;
@@ -14,6 +15,7 @@ cargo xtask test       everything that CI tests, with the release binary
 cargo xtask tidy       layering, file sizes and forbidden words
 cargo xtask record     draws docs/deploy.svg from a real run on the sandbox
 cargo xtask compare    `ss plan` against `terraform plan`, as ratios
+cargo xtask overhead what a dead trace collector costs a deploy, as a ratio
 cargo xtask live       the walkthrough on neon.tech and fly.io, with your own tokens (costs money)
 ";
 
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("record") => record::run(),
         Some("compare") => compare::run(),
+        Some("overhead") => overhead::run(&arguments[1..]),
         Some("live") => live::run(&arguments[1..]),
         _ => {
             print!("{HELP}");
