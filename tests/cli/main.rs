@@ -7,6 +7,7 @@ mod common;
 mod as_files;
 mod bad_configurations;
 mod configuration;
+mod day_two;
 mod files_and_home;
 mod guest_memory;
 mod json_shapes;

@@ -45,6 +45,15 @@ pub enum Command {
     Drift(Environment),
     /// Remove everything from an environment
     Destroy(Destroy),
+    /// Show a service's log lines
+    Logs(Logs),
+    /// Run a command in a service
+    Exec(Exec),
+    /// Open a shell on a service's machine, with the system's ssh
+    Ssh(Exec),
+    /// Draw the system
+    #[command(subcommand)]
+    Graph(Graph),
     /// Keep credentials, encrypted
     #[command(subcommand)]
     Vault(Vault),
@@ -192,6 +201,63 @@ pub struct Destroy {
     /// The environment's name, instead of typing it when asked
     #[arg(long, value_name = "ENV")]
     pub yes: Option<String>,
+}
+
+/// `ss logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The service
+    pub service: String,
+    /// The environment
+    #[command(flatten)]
+    pub environment: Environment,
+    /// Go on as new lines come
+    #[arg(long, short)]
+    pub follow: bool,
+    /// How many lines at first, at most
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
+    pub lines: usize,
+}
+
+/// `ss exec` and `ss ssh`.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The service
+    pub service: String,
+    /// The environment
+    #[command(flatten)]
+    pub environment: Environment,
+    /// The command and its arguments, after `--`
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `ss graph`.
+#[derive(Debug, Subcommand)]
+pub enum Graph {
+    /// Print a diagram
+    Render {
+        /// The environment; without one, the services as the base has them
+        #[command(flatten)]
+        environment: Environment,
+        /// Services and what they stand on
+        #[arg(long)]
+        services: bool,
+        /// How it is written
+        #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
+        format: GraphFormat,
+    },
+}
+
+/// How a diagram is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum GraphFormat {
+    /// For Markdown pages.
+    Mermaid,
+    /// For Graphviz.
+    Dot,
+    /// A picture.
+    Svg,
 }
 
 /// `ss vault`.

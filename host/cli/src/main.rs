@@ -16,6 +16,7 @@ mod prepare;
 mod project;
 mod render;
 mod signals;
+mod ssh;
 mod wire;
 
 use std::future::Future;
@@ -60,6 +61,10 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Inspect(args) => block_on(commands::inspect::run(context, args)),
         Command::Drift(args) => block_on(commands::drift::run(context, args)),
         Command::Destroy(args) => block_on(commands::destroy::run(context, args)),
+        Command::Logs(args) => block_on(commands::day_two::logs(context, args)),
+        Command::Exec(args) => block_on(commands::day_two::exec(context, args)),
+        Command::Ssh(args) => block_on(commands::day_two::ssh(context, args)),
+        Command::Graph(args) => commands::graph::run(context, args),
         Command::Vault(command) => commands::vault::run(context, command),
         Command::Auth(args) => block_on(commands::auth::run(context, args)),
         Command::Sandbox(command) => commands::sandbox::run(context, command),

@@ -5,6 +5,7 @@
 
 mod call;
 mod compose;
+mod day_two;
 mod execute;
 mod failure;
 mod observe;
@@ -16,6 +17,7 @@ mod step;
 mod tape;
 mod tokens;
 
+pub use day_two::{Executed, LogLine, LogPage, Offers, exec, logs};
 pub use execute::{Report, execute, note_unchanged};
 pub use failure::Failure;
 pub use observe::{Observed, observe};

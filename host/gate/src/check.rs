@@ -6,7 +6,9 @@ use ss_core::ident::PluginName;
 use ss_core::plan::{Operations, TargetFacts};
 use ss_core::state::PluginPin;
 
-use crate::manifest::{Auth, ChangePhase, Connection, MANIFEST_VERSION, Manifest, Operation};
+use crate::manifest::{
+    Auth, ChangePhase, Connection, MANIFEST_VERSION, Manifest, Operation, Target,
+};
 use crate::pointer::Pattern;
 
 /// Why a manifest cannot be used: every problem, one a line.
@@ -111,6 +113,7 @@ impl Manifest {
             if !target.schema.is_object() {
                 problems.push(format!("target `{}`: `schema` must be an object", target.kind));
             }
+            self.day_two_problems(target, &mut problems);
         }
         for credential in &self.credentials {
             let verify = credential.verify.as_deref().map(|name| (name, self.operation(name)));
@@ -129,6 +132,36 @@ impl Manifest {
             self.connection_problems(connection, &mut problems);
         }
         problems
+    }
+
+    /// `logs` reads and nothing else; `exec` uses an operation that nothing else may use.
+    fn day_two_problems(&self, target: &Target, problems: &mut Vec<String>) {
+        let mut problem = |text: String| problems.push(format!("target `{}`: {text}", target.kind));
+        let known = |name: &str| self.operation(name).map(|(_, operation)| operation);
+        if let Some(logs) = &target.logs {
+            match known(&logs.operation).filter(|operation| operation.route.is_read()) {
+                Some(operation) if !operation.secrets.is_empty() => {
+                    problem("`logs` cannot use an operation whose reply holds secrets".to_owned());
+                }
+                Some(operation) => unbound(operation, logs.params.keys(), &mut problem),
+                None => problem(format!("`logs` must name a GET, not `{}`", logs.operation)),
+            }
+            let optional = [&logs.time, &logs.source].into_iter().flatten();
+            let pointers = [&logs.lines, &logs.message].into_iter().chain(optional);
+            let token = logs.next.as_ref().map(|next| &next.token);
+            not_pointers(pointers.chain(token).chain(logs.params.values()), &mut problem);
+        }
+        if let Some(exec) = &target.exec {
+            match known(&exec.operation).filter(|found| found.phases == [ChangePhase::Exec]) {
+                Some(operation) => unbound(operation, exec.params.keys(), &mut problem),
+                None => problem(format!(
+                    "`exec` must name an operation with `\"in\": [\"exec\"]`, not `{}`",
+                    exec.operation
+                )),
+            }
+            let pointers = [&exec.exit_code, &exec.stdout, &exec.stderr];
+            not_pointers(pointers.into_iter().chain(exec.params.values()), &mut problem);
+        }
     }
 
     fn connection_problems(&self, connection: &Connection, problems: &mut Vec<String>) {
@@ -167,6 +200,23 @@ impl Connection {
             operation.owns.contains_key(name)
                 || operation.adopts.iter().any(|adoption| adoption.param == name)
         })
+    }
+}
+
+fn unbound<'a>(
+    operation: &Operation,
+    bound: impl Iterator<Item = &'a String>,
+    problem: &mut impl FnMut(String),
+) {
+    let bound: BTreeSet<&str> = bound.map(String::as_str).collect();
+    for name in operation.route.params().filter(|name| !bound.contains(name)) {
+        problem(format!("`{}` needs the parameter `{name}`", operation.name));
+    }
+}
+
+fn not_pointers<'a>(pointers: impl Iterator<Item = &'a String>, problem: &mut impl FnMut(String)) {
+    for error in pointers.filter_map(|pointer| Pattern::parse(pointer).err()) {
+        problem(error.to_string());
     }
 }
 
@@ -237,6 +287,14 @@ fn operation_problems(operation: &Operation, problems: &mut Vec<String>) {
         && operation.phases.len() == 1
     {
         problem("an operation that destroys is not part of creating alone".to_owned());
+    }
+    if operation.phases.contains(&ChangePhase::Exec)
+        && (operation.phases.len() > 1
+            || operation.destroys
+            || !operation.owns.is_empty()
+            || !operation.fills.is_empty())
+    {
+        problem("an operation `in: exec` is for `ss exec` alone".to_owned());
     }
     let pointers = operation
         .secrets

@@ -57,6 +57,66 @@ pub struct Target {
     /// The credentials it gives to other services.
     #[serde(default)]
     pub outputs: Vec<Output>,
+    /// Where its log lines are read: `ss logs`. The host asks by itself; no provisioner code runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<Logs>,
+    /// How a command is run in it: `ss exec`. The host asks by itself; no provisioner code runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Exec>,
+}
+
+/// Where log lines are read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Logs {
+    /// A GET operation.
+    pub operation: String,
+    /// Its parameters: name → JSON pointer into the record's attributes. With `*`, the first element is taken.
+    pub params: BTreeMap<String, String>,
+    /// Where the reply holds the lines, oldest first: JSON pointer, `*` for every line.
+    pub lines: String,
+    /// Where a line holds its text.
+    pub message: String,
+    /// Where a line holds its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Where a line says who wrote it: a machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// How to ask for what came later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Next>,
+}
+
+/// How to ask for what came after a reply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Next {
+    /// The query parameter that takes the token.
+    pub param: String,
+    /// Where the reply holds the token.
+    pub token: String,
+}
+
+/// How a command is run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    /// An operation with `"in": ["exec"]` and nothing else there.
+    pub operation: String,
+    /// Its parameters: name → JSON pointer into the record's attributes. With `*`, the first element is taken.
+    pub params: BTreeMap<String, String>,
+    /// The request's body, but for the command.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub body: serde_json::Map<String, Value>,
+    /// The body's field that takes the command, a list of words.
+    pub command: String,
+    /// Where the reply holds the exit code.
+    pub exit_code: String,
+    /// Where it holds what the command wrote.
+    pub stdout: String,
+    /// Where it holds what the command wrote to its other output.
+    pub stderr: String,
 }
 
 /// A credential that a target gives to other services.
@@ -179,6 +239,8 @@ pub enum ChangePhase {
     Update,
     /// Removing it.
     Destroy,
+    /// Running a command of the user's in it, when they say `ss exec`: never part of a plan.
+    Exec,
 }
 
 impl ChangePhase {
@@ -188,6 +250,7 @@ impl ChangePhase {
             Self::Create => "create",
             Self::Update => "update",
             Self::Destroy => "destroy",
+            Self::Exec => "exec",
         }
     }
 }

@@ -27,7 +27,11 @@ fn operation_line(connection: &Connection, operation: &Operation) -> String {
     let phases = if operation.route.is_read() {
         "any time".to_owned()
     } else {
-        operation.phases.iter().copied().map(ChangePhase::as_str).collect::<Vec<_>>().join(", ")
+        let says = |phase: &ChangePhase| match phase {
+            ChangePhase::Exec => "when you say `ss exec`",
+            phase => phase.as_str(),
+        };
+        operation.phases.iter().map(says).collect::<Vec<_>>().join(", ")
     };
     let mut line = format!("{}: {} ({phases})", connection.name, operation.route);
     if operation.destroys {

@@ -44,6 +44,9 @@ fn the_page_is_current() {
     for name in [
         "Target",
         "Output",
+        "Logs",
+        "Next",
+        "Exec",
         "Credential",
         "Connection",
         "Auth",

@@ -9,7 +9,7 @@ use ss_core::check::Checked;
 use ss_core::plan::{Action, Plan};
 use ss_core::record::{DeployStatus, RunKind};
 use ss_core::state::State;
-use ss_engine::{Failure, Report, Run, Stop, execute, note_unchanged, recover};
+use ss_engine::{Failure, Offers, Report, Run, Stop, execute, note_unchanged, recover};
 use ss_ports::Stored;
 
 use crate::args;
@@ -213,7 +213,7 @@ fn nothing_to_do(context: &Context, plan: &Plan, run: &Run) -> Exit {
 fn tell(context: &Context, project: &Project, run: &Run, plan: &Plan, report: &Report) -> Exit {
     let receipt = &report.receipt;
     for (service, failure) in &report.failures {
-        eprint!("{}", failed_service(project, plan, report, service.as_str(), failure));
+        eprint!("{}", failed_service(project, run, plan, report, service.as_str(), failure));
     }
     if let Some(trouble) = &report.trouble {
         eprint!("{}", failure_text(trouble));
@@ -270,6 +270,7 @@ fn tell(context: &Context, project: &Project, run: &Run, plan: &Plan, report: &R
 
 fn failed_service(
     project: &Project,
+    run: &Run,
     plan: &Plan,
     report: &Report,
     service: &str,
@@ -294,6 +295,12 @@ fn failed_service(
     text.push_str(&format!("  recorded: {} of {} services{safe}\n", done.len(), plan.steps.len()));
     for hint in &failure.hints {
         text.push_str(&format!("  hint:     {hint}\n"));
+    }
+    let kind = plan.steps.iter().find(|step| step.service.as_str() == service);
+    // What is there and ill has something to say.
+    if failure.code == "SS0315" && kind.is_some_and(|step| Offers::of(run, &step.kind).logs) {
+        let env = project.env();
+        text.push_str(&format!("  log:      `ss logs {service} --env={env}`\n"));
     }
     text.push_str(&format!(
         "  next:     `ss deploy --env={}` goes on at `{service}`\n",

@@ -1,11 +1,13 @@
 //! One file a command: arguments in, output and an exit code out.
 
 pub mod auth;
+pub mod day_two;
 pub mod deploy;
 pub mod destroy;
 pub mod doctor;
 pub mod drift;
 pub mod explain;
+pub mod graph;
 pub mod init;
 pub mod inspect;
 pub mod plan;
