@@ -13,7 +13,10 @@ use ss_gate::owned::learn;
 fn manifest() -> Manifest {
     let text = json!({
         "manifest": 1, "name": "things", "version": "0.1.0", "description": "Things.",
-        "targets": [{"type": "thing", "description": "A thing.", "schema": {"type": "object"}, "creates": "thing"}],
+        "targets": [{"type": "thing", "description": "A thing.", "schema": {"type": "object"}, "creates": "thing",
+            "logs": {"operation": "readLog", "params": {"thing": "/id"}, "lines": "/*", "message": "/text"},
+            "exec": {"operation": "runInThing", "params": {"thing": "/id"}, "command": "command", "exit_code": "/code",
+                     "stdout": "/out", "stderr": "/err"}}],
         "credentials": [{"name": "things.token", "description": "A token.", "verify": "whoAmI"}],
         "connections": [
             {"name": "things", "base_url": "https://api.example.com/v1", "auth": {"bearer": "things.token"}, "operations": [
@@ -25,7 +28,9 @@ fn manifest() -> Manifest {
                 {"name": "nameThing", "route": "POST /named", "in": ["create"], "owns": {"thing": "request:/name"}},
                 {"name": "changeThing", "route": "PATCH /things/{thing}", "in": ["create", "update"],
                  "request_headers": {"nonce": "x-nonce"}},
-                {"name": "deleteThing", "route": "DELETE /things/{thing}", "in": ["destroy"], "destroys": true}
+                {"name": "deleteThing", "route": "DELETE /things/{thing}", "in": ["destroy"], "destroys": true},
+                {"name": "readLog", "route": "GET /things/{thing}/log"},
+                {"name": "runInThing", "route": "POST /things/{thing}/run", "in": ["exec"]}
             ]},
             {"name": "front", "base_url": "https://{thing}.example.dev", "operations": [{"name": "probe", "route": "GET /{a}"}]}
         ]
@@ -44,7 +49,7 @@ struct Case {
 
 impl Case {
     fn new(phase: Phase) -> Self {
-        let names = ["createThing", "nameThing", "changeThing", "deleteThing"];
+        let names = ["createThing", "nameThing", "changeThing", "deleteThing", "runInThing"];
         let ids = BTreeMap::from([("thing".to_owned(), BTreeSet::from(["mine".to_owned()]))]);
         Self {
             phase,
@@ -92,6 +97,7 @@ fn call(operation: &str, params: &[(&str, &str)]) -> Call {
 const CREATE: Phase = Phase::Change(ChangePhase::Create);
 const UPDATE: Phase = Phase::Change(ChangePhase::Update);
 const DESTROY: Phase = Phase::Change(ChangePhase::Destroy);
+const EXEC: Phase = Phase::Change(ChangePhase::Exec);
 
 #[test]
 fn a_read_goes_out_in_every_phase_but_the_manifests() {
@@ -124,6 +130,26 @@ fn a_write_needs_its_phase_and_the_plan() {
     assert!(case.ask(&call("createThing", &[])).is_ok());
     case.approved.clear();
     assert_eq!(case.rule(&call("createThing", &[])), Some(Rule::Plan));
+}
+
+#[test]
+fn a_command_runs_when_the_user_says_so_and_never_in_a_change() {
+    let run = |thing| call("runInThing", &[("thing", thing)]);
+    for phase in [Phase::Manifest, Phase::Read, CREATE, UPDATE, DESTROY] {
+        assert_eq!(Case::new(phase).rule(&run("mine")), Some(Rule::Phase), "{phase:?}");
+    }
+    let case = Case::new(EXEC);
+    let url = case.ask(&run("mine")).unwrap();
+    assert_eq!(url, "POST https://api.example.com/v1/things/mine/run");
+    assert_eq!(case.rule(&run("yours")), Some(Rule::Ownership));
+    // What changes something is as far away as ever.
+    for operation in ["createThing", "changeThing", "deleteThing"] {
+        assert_eq!(
+            case.rule(&call(operation, &[("thing", "mine")])),
+            Some(Rule::Phase),
+            "{operation}"
+        );
+    }
 }
 
 #[test]
@@ -280,6 +306,22 @@ fn manifests_that_reach_too_far_are_refused() {
     assert!(broken(|m| m["connections"][0]["operations"][5]["request_headers"] =
         json!({"x": "Proxy-Authorization"})));
     assert!(broken(|m| m["connections"][0]["operations"][1]["name"] = json!("whoAmI")));
+    for (place, bad) in [
+        ("/targets/0/logs/operation", json!("createThing")),
+        ("/targets/0/logs/operation", json!("getPassword")),
+        ("/targets/0/logs/operation", json!("nothing")),
+        ("/targets/0/logs/params", json!({})),
+        ("/targets/0/logs/lines", json!("data")),
+        ("/targets/0/exec/operation", json!("changeThing")),
+        ("/targets/0/exec/operation", json!("readLog")),
+        ("/targets/0/exec/params", json!({})),
+        ("/targets/0/exec/stdout", json!("out")),
+        ("/connections/0/operations/8/in", json!(["exec", "create"])),
+    ] {
+        let mut text = serde_json::to_value(manifest()).unwrap();
+        *text.pointer_mut(place).expect("a place") = bad;
+        assert!(Manifest::parse(&text.to_string()).is_err(), "{place}");
+    }
     assert!(broken(|m| m["credentials"][0]["verify"] = json!("createThing")));
     assert!(broken(|m| m["manifest"] = json!(2)));
     assert!(broken(|m| m["unknown"] = json!(1)));
@@ -292,6 +334,7 @@ fn oracle(case: &Case, operation: &str, thing: Option<&str>) -> bool {
         "createThing" | "nameThing" => case.phase == CREATE,
         "changeThing" => case.phase == CREATE || case.phase == UPDATE,
         "deleteThing" => case.phase == DESTROY,
+        "runInThing" => case.phase == EXEC,
         _ => read && case.phase != Phase::Manifest,
     };
     let approved = read || case.approved.contains(operation);
@@ -299,7 +342,8 @@ fn oracle(case: &Case, operation: &str, thing: Option<&str>) -> bool {
         Grant::Manifest => true,
         Grant::Operations(names) => names.contains(operation),
     };
-    let needs_thing = matches!(operation, "getPassword" | "changeThing" | "deleteThing" | "probe");
+    let needs_thing =
+        matches!(operation, "getPassword" | "changeThing" | "deleteThing" | "runInThing" | "probe");
     let mine = thing == Some("mine");
     phase && approved && granted && (needs_thing == thing.is_some()) && (!needs_thing || mine)
 }
@@ -308,11 +352,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
     #[test]
     fn agrees_with_the_oracle(
-        phase in prop::sample::select(vec![Phase::Manifest, Phase::Read, CREATE, UPDATE, DESTROY]),
-        operation in prop::sample::select(vec!["whoAmI", "listThings", "getPassword", "probe", "createThing", "nameThing", "changeThing", "deleteThing", "nothing"]),
+        phase in prop::sample::select(vec![Phase::Manifest, Phase::Read, CREATE, UPDATE, DESTROY, EXEC]),
+        operation in prop::sample::select(vec!["whoAmI", "listThings", "getPassword", "probe", "createThing", "nameThing", "changeThing", "deleteThing", "runInThing", "nothing"]),
         thing in prop::sample::select(vec![None, Some("mine"), Some("yours"), Some("..")]),
-        approved in prop::collection::btree_set(prop::sample::select(vec!["createThing", "nameThing", "changeThing", "deleteThing"]), 0..4),
-        granted in prop::option::of(prop::collection::btree_set(prop::sample::select(vec!["whoAmI", "listThings", "getPassword", "probe", "createThing", "changeThing", "deleteThing"]), 0..7)),
+        approved in prop::collection::btree_set(prop::sample::select(vec!["createThing", "nameThing", "changeThing", "deleteThing", "runInThing"]), 0..5),
+        granted in prop::option::of(prop::collection::btree_set(prop::sample::select(vec!["whoAmI", "listThings", "getPassword", "probe", "createThing", "changeThing", "deleteThing", "runInThing"]), 0..8)),
     ) {
         let mut case = Case::new(phase);
         case.approved = approved.into_iter().map(str::to_owned).collect();

@@ -27,6 +27,7 @@ const ALL: &[&str] = &[
     "manifest_bad",
     "sleep_forever",
     "smoke",
+    "ssh_box",
     "trap_exit",
     "trap_panic",
     "trap_socket",
