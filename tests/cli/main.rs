@@ -4,6 +4,7 @@
 
 mod common;
 
+mod action;
 mod as_files;
 mod bad_configurations;
 mod configuration;
@@ -16,9 +17,9 @@ mod language_server;
 mod main_job;
 mod rolling;
 mod shell;
-mod terminal;
 mod ssh;
 mod telemetry;
+mod terminal;
 mod vault_and_auth;
 mod vendor_trouble;
 mod walkthrough;

@@ -161,7 +161,9 @@ fn a_pipe_gets_whole_blocks_of_services_that_run_side_by_side() {
     let overlay = place.read("starsystem.sandbox.yaml");
     let head = overlay.split("\nservices:").next().expect("connections");
     let target = |name: &str| {
-        format!("  {name}:\n    target: {{ type: neon, region: us-east-2, project_name: {name} }}\n")
+        format!(
+            "  {name}:\n    target: {{ type: neon, region: us-east-2, project_name: {name} }}\n"
+        )
     };
     let targets: String = names.iter().map(|name| target(name)).collect();
     place.write("starsystem.sandbox.yaml", &format!("{head}\nservices:\n{targets}"));
