@@ -21,6 +21,7 @@ const OVERLAY: &str = "starsystem.sandbox.yaml";
 const RUNS: &[(&str, &[&str], i32, Before)] = &[
     ("error", &["inspect", "--env=sandbox"], 1, NOTHING),
     ("validate", &["validate", "--env=sandbox"], 0, NOTHING),
+    ("graph", &["graph", "render", "--services", "--env=sandbox"], 0, NOTHING),
     ("plan", &["plan", "--env=sandbox"], 0, NOTHING),
     ("deploy", &["deploy", "--env=sandbox"], 0, NOTHING),
     ("deploy", &["deploy", "--env=sandbox"], 0, NOTHING),
