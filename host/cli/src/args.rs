@@ -54,6 +54,8 @@ pub enum Command {
     /// Draw the system
     #[command(subcommand)]
     Graph(Graph),
+    /// Show which run holds the lock; a run that was killed holds nothing
+    Unlock(Environment),
     /// Keep credentials, encrypted
     #[command(subcommand)]
     Vault(Vault),

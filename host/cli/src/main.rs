@@ -2,6 +2,10 @@
 //!
 //! This room wires the others together and talks; it decides nothing about plans and rights.
 
+// First, so that its macros are seen everywhere.
+#[macro_use]
+mod out;
+
 mod args;
 mod catalog;
 mod clock;
@@ -65,6 +69,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Exec(args) => block_on(commands::day_two::exec(context, args)),
         Command::Ssh(args) => block_on(commands::day_two::ssh(context, args)),
         Command::Graph(args) => commands::graph::run(context, args),
+        Command::Unlock(args) => block_on(commands::unlock::run(context, args)),
         Command::Vault(command) => commands::vault::run(context, command),
         Command::Auth(args) => block_on(commands::auth::run(context, args)),
         Command::Sandbox(command) => commands::sandbox::run(context, command),

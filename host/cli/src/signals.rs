@@ -1,29 +1,53 @@
 //! The user's wish to stop: once means finish what is in flight, twice means now.
+//!
+//! Listened to on a thread of its own, so that a run that computes, waits for a disk or for an answer to a question
+//! hears it too.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use ss_engine::Stop;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Listens for SIGINT and SIGTERM until the process ends.
+use crate::exit::Exit;
+
+/// Whether a question stands on the terminal: nothing is in flight that would have to be finished.
+static ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Listens for SIGINT, SIGTERM and the end of the terminal until the process ends.
 pub fn listen(stop: &Stop) {
     let stop = stop.clone();
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
-    tokio::spawn(async move {
-        let mut asked = false;
-        loop {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            if asked {
-                // Everything that matters is on disk already; the next run goes on from there.
-                std::process::exit(crate::exit::Exit::Interrupted as i32);
-            }
-            asked = true;
-            stop.stop();
-            eprintln!(
-                "\nstopping: requests in flight are finished and recorded; once more to stop at once"
-            );
+    // Without a thread to listen on, signals do what they do by themselves, and the next run goes on from there.
+    let _ = thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        if let Ok(runtime) = Builder::new_current_thread().enable_io().build() {
+            runtime.block_on(obey(&stop));
         }
     });
+}
+
+/// Asks a question; one wish to stop is enough while it stands.
+pub fn asking<T>(question: impl FnOnce() -> T) -> T {
+    ASKING.store(true, Ordering::SeqCst);
+    let answer = question();
+    ASKING.store(false, Ordering::SeqCst);
+    answer
+}
+
+async fn obey(stop: &Stop) {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else { return };
+    let mut next = async || {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = hangup.recv() => {} }
+    };
+    next().await;
+    if !ASKING.load(Ordering::SeqCst) {
+        stop.stop();
+        eprintln!(
+            "\nstopping: requests in flight are finished and recorded; once more to stop at once"
+        );
+        next().await;
+    }
+    // Everything that matters is on disk already; the next run goes on from there.
+    std::process::exit(Exit::Interrupted as i32);
 }

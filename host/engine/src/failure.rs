@@ -75,7 +75,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Locked(_) => Self::new("SS0401", error.to_string())
-                .hint("wait until it ends; a run that was killed lets go by itself"),
+                .hint("wait until it ends; a run that was killed lets go by itself; `ss unlock` shows who holds the lock"),
             StoreError::Stale { .. } => Self::new("SS0402", error.to_string()).hint("another run came first: plan again"),
             StoreError::Mismatch(_) => Self::new("SS0403", error.to_string()),
             StoreError::Damaged(_) => Self::new("SS0404", error.to_string()),

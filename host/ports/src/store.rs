@@ -158,6 +158,8 @@ impl IntoIterator for Receipts {
 pub trait StateStore: Send + Sync {
     /// Takes the right to write.
     async fn lock(&self, holder: Holder) -> Result<Box<dyn Lease>, StoreError>;
+    /// Who has the right to write, if anybody has.
+    async fn holder(&self) -> Result<Option<Holder>, StoreError>;
     /// Loads the state, journal folded in. `None` before the first deploy.
     async fn load(&self) -> Result<Option<Stored>, StoreError>;
     /// Adds to the journal; durable when it returns. A run's first entry is its `Begin`, with the lineage and

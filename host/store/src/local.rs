@@ -35,11 +35,6 @@ impl LocalStore {
         Self { paths: Paths { directory, overlay }, runs, vault, writer: Mutex::new(None) }
     }
 
-    /// Who holds the lock, if anybody does.
-    pub fn holder(&self) -> Result<Option<Holder>, StoreError> {
-        lease::holder(&self.paths.lock())
-    }
-
     /// Removes the receipts, snapshots and tapes of all but the newest runs, and says which. Those that the journal
     /// needs stay. Only for the holder of the lease.
     pub fn prune(&self, keep: usize) -> Result<Vec<DeployId>, StoreError> {
@@ -139,6 +134,10 @@ impl StateStore for LocalStore {
         *self.writer() = None;
         self.finish_commit()?;
         Ok(Box::new(lease))
+    }
+
+    async fn holder(&self) -> Result<Option<Holder>, StoreError> {
+        lease::holder(&self.paths.lock())
     }
 
     async fn load(&self) -> Result<Option<Stored>, StoreError> {

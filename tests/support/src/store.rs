@@ -77,6 +77,10 @@ impl StateStore for MemoryStore {
         Ok(Box::new(MemoryLease(self.clone())))
     }
 
+    async fn holder(&self) -> Result<Option<Holder>, StoreError> {
+        Ok(self.kept().holder.clone())
+    }
+
     async fn load(&self) -> Result<Option<Stored>, StoreError> {
         let kept = self.kept();
         let Some(state) = kept.state.clone() else { return Ok(None) };

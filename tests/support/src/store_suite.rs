@@ -42,6 +42,7 @@ async fn is_empty_at_first(place: Place) {
 async fn one_lease_at_a_time(place: Place) {
     let store = place();
     let lease = store.lock(holder()).await.unwrap();
+    assert_eq!(store.holder().await.unwrap(), Some(holder()));
     assert!(lease.is_held());
     for other in [&store, &place()] {
         match other.lock(holder()).await {
@@ -51,6 +52,7 @@ async fn one_lease_at_a_time(place: Place) {
         }
     }
     drop(lease);
+    assert_eq!(store.holder().await.unwrap(), None);
     assert!(place().lock(holder()).await.unwrap().is_held());
 }
 

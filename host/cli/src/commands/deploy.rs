@@ -181,7 +181,7 @@ fn confirm(context: &Context, args: &args::Deploy, plan: &Plan) -> Result<(), Co
     // A prompt that cannot be flushed is answered all the same.
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
-    let read = std::io::stdin().read_line(&mut answer);
+    let read = signals::asking(|| std::io::stdin().read_line(&mut answer));
     if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());
     }

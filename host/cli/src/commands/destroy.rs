@@ -117,7 +117,7 @@ fn confirm(
             // A prompt that cannot be flushed is answered all the same.
             let _ = std::io::stderr().flush();
             let mut answer = String::new();
-            if std::io::stdin().read_line(&mut answer).is_err() {
+            if signals::asking(|| std::io::stdin().read_line(&mut answer)).is_err() {
                 answer.clear();
             }
             answer.trim().to_owned()

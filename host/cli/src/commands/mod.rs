@@ -14,5 +14,6 @@ pub mod plan;
 pub mod sandbox;
 pub mod schema;
 pub mod shell;
+pub mod unlock;
 pub mod validate;
 pub mod vault;

@@ -101,6 +101,10 @@ impl StateStore for WatchedStore {
         self.inner.lock(holder).await
     }
 
+    async fn holder(&self) -> Result<Option<Holder>, StoreError> {
+        self.inner.holder().await
+    }
+
     async fn load(&self) -> Result<Option<Stored>, StoreError> {
         self.inner.load().await
     }

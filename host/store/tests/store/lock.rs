@@ -26,10 +26,10 @@ async fn another_process_is_kept_out_until_it_is_killed() {
 
     let Err(StoreError::Locked(found)) = store.lock(holder()).await else { panic!("not locked") };
     assert_eq!((found.process, found.command), (process, holder().command));
-    assert_eq!(store.holder().unwrap().map(|holder| holder.process), Some(process));
+    assert_eq!(store.holder().await.unwrap().map(|holder| holder.process), Some(process));
 
     other.kill();
-    assert_eq!(store.holder().unwrap(), None);
+    assert_eq!(store.holder().await.unwrap(), None);
     assert!(store.lock(holder()).await.unwrap().is_held());
 }
 
@@ -37,11 +37,11 @@ async fn another_process_is_kept_out_until_it_is_killed() {
 async fn says_who_holds_it() {
     let place = Place::new();
     let store = place.store();
-    assert_eq!(store.holder().unwrap(), None);
+    assert_eq!(store.holder().await.unwrap(), None);
     let lease = store.lock(holder()).await.unwrap();
-    assert_eq!(store.holder().unwrap(), Some(holder()));
+    assert_eq!(store.holder().await.unwrap(), Some(holder()));
     drop(lease);
-    assert_eq!(store.holder().unwrap(), None);
+    assert_eq!(store.holder().await.unwrap(), None);
     assert_eq!(fs::read_to_string(place.file("lock")).unwrap(), "");
 }
 

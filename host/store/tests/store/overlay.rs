@@ -184,7 +184,7 @@ async fn a_read_only_or_vanished_overlay_says_how_to_finish() {
         panic!()
     };
     assert!(message.contains("it is read-only"), "{message}");
-    assert_eq!(place.store().holder().unwrap(), None);
+    assert_eq!(place.store().holder().await.unwrap(), None);
     fs::set_permissions(place.overlay(), Permissions::from_mode(0o644)).unwrap();
     drop(place.store().lock(holder()).await.unwrap());
     assert_eq!(read(&place.overlay_text()).unwrap(), Some(state(1, 1)));
