@@ -20,7 +20,13 @@ pub fn read(
     let mut secrets =
         if earlier.secrets.is_empty() { earlier.secrets.clone() } else { api.secrets()?.digests };
     secrets.retain(|name, _| earlier.secrets.contains_key(name));
-    let machines = api.machines()?;
+    let mut machines = api.machines()?;
+    // A list may lag behind: a machine that is recorded and not in it is asked for itself.
+    for own in earlier.machines.values() {
+        if machines.iter().all(|machine| machine.id != own.id) {
+            machines.extend(api.machine(&own.id)?.filter(|machine| !machine.is_gone()));
+        }
+    }
     let around = Surroundings { app, addresses, secrets };
     let seen = Attributes::observed(&recorded.id, &earlier.org, &around, &machines, &service.mark);
     Ok(Some(record::record(seen.with_unseen(&machines, earlier), recorded.url.clone())))

@@ -70,6 +70,22 @@ fn machines_that_are_gone_are_drift_and_the_app_is_not_gone() {
 }
 
 #[test]
+fn a_recorded_machine_that_the_list_leaves_out_is_asked_for_itself() {
+    let known = || json!({"machines": {"api-1": {"id": "id-of-api-1", "version": "v1"}}});
+    let one = machine("api-1", &json!({"metadata": {"ss_mark": "ss-test"}}), json!({}));
+    for (status, answer, machines) in
+        [(200, one.clone(), 1), (404, json!({"error": "machine not found"}), 0)]
+    {
+        let mut script = reading();
+        on_app(&mut script);
+        on_machines(&mut script, &[]);
+        script.on("getMachine").param("machine_id", "id-of-api-1").reply(status, answer);
+        let seen = read(script, recorded(known())).result.unwrap().unwrap();
+        assert_eq!(seen.attributes.machines.len(), machines);
+    }
+}
+
+#[test]
 fn an_app_that_is_gone_is_none() {
     let mut script = reading();
     script.on("getApp").reply(404, json!({"error": "app not found"}));
