@@ -1,7 +1,7 @@
 //! The main job: a real Postgres and a real API process, brought up by the real provisioners through the gate.
 
 use crate::common::Place;
-use crate::common::canary::Canary;
+use crate::common::canary::no_secret_is_left;
 use crate::common::project::walkthrough;
 use crate::common::sandbox::{Sandbox, free_port};
 
@@ -43,37 +43,4 @@ fn deploys_the_walkthrough_and_health_answers() {
     place.ss(["drift", "--env=sandbox"]).exits(0).says("no drift");
     let gone = place.ss(["destroy", "--env=sandbox", "--yes=sandbox"]).exits(0);
     assert!(gone.stdout.ends_with("✓ Destroy complete: 2 destroyed\n"), "{}", gone.stdout);
-}
-
-/// Neither the provider tokens nor the database's password stand in anything that was printed or written, but for the
-/// vault, whose files are encrypted, and the sandbox's own folder.
-fn no_secret_is_left(place: &Place, said: &str) {
-    let canaries = [
-        Canary::new("the Neon token", "sandbox-neon-key"),
-        Canary::new("the Fly token", "sandbox-fly-token"),
-        Canary::new("the database's password", &place.database_password()),
-    ];
-    for canary in &canaries {
-        canary.is_not_in("what was printed", said.as_bytes());
-    }
-    let mut folders = vec![place.path().to_owned()];
-    let mut files = 0;
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
-            let path = entry.path();
-            if path == place.home().join("sandbox") {
-                continue;
-            }
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let bytes = std::fs::read(&path).expect("a file");
-            for canary in &canaries {
-                canary.is_not_in(&path.display().to_string(), &bytes);
-            }
-            files += 1;
-        }
-    }
-    assert!(files > 8, "only {files} files were searched");
 }

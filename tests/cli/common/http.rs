@@ -13,13 +13,24 @@ pub struct Answer {
 
 /// One request on a connection of its own. `Err` when no whole answer came.
 pub fn request(port: u16, method: &str, path: &str, body: Option<&str>) -> std::io::Result<Answer> {
+    request_as(port, method, path, body, "nobody")
+}
+
+/// One request with a bearer token.
+pub fn request_as(
+    port: u16,
+    method: &str,
+    path: &str,
+    body: Option<&str>,
+    token: &str,
+) -> std::io::Result<Answer> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let body = body.unwrap_or_default();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     )?;
     let mut bytes = Vec::new();

@@ -1,0 +1,87 @@
+//! The changes that are interrupted.
+
+use crate::world::World;
+
+/// A change of the walkthrough's system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// From nothing.
+    Create,
+    /// Another image.
+    Update,
+    /// Another password at Neon, which reaches the vault and the API.
+    Credential,
+    /// Another region for the database, another name for the app: neither can be changed in place.
+    Replace,
+    /// Everything goes.
+    Destroy,
+}
+
+pub const ALL: [Scenario; 5] = [
+    Scenario::Create,
+    Scenario::Update,
+    Scenario::Credential,
+    Scenario::Replace,
+    Scenario::Destroy,
+];
+
+const IMAGES: [&str; 2] = ["my-app-api:latest", "my-app-api:v2"];
+const REGIONS: [&str; 2] = ["region: us-east-2\n", "region: eu-central-1\n"];
+const APPS: [&str; 2] = ["app: my-app-api\n", "app: my-app-web\n"];
+const TIMEOUTS: [&str; 2] =
+    ["project_name: my-app\n", "project_name: my-app\n      suspend_timeout_seconds: 600\n"];
+
+impl Scenario {
+    /// Brings the world to where the change begins, and the files to where it ends.
+    pub fn arrange(self, world: &World<'_>) {
+        let is_there = world.sandbox.holds().0 > 0;
+        if self == Self::Create && is_there {
+            world.run(Self::Destroy.command()).exits(0);
+        } else if self != Self::Create && !is_there {
+            world.run(Self::Create.command()).exits(0);
+        }
+        match self {
+            Self::Create | Self::Destroy => {}
+            Self::Update => swap(world, IMAGES),
+            Self::Credential => {
+                let branches = format!("/neon/api/v2/projects/{}/branches", world.project());
+                let branch = world.ask("GET", &branches)["branches"][0]["id"].clone();
+                let branch = branch.as_str().expect("a branch").to_owned();
+                let reset = format!("{branches}/{branch}/roles/neondb_owner/reset_password");
+                world.ask("POST", &reset);
+                swap(world, TIMEOUTS);
+            }
+            Self::Replace => {
+                swap(world, REGIONS);
+                swap(world, APPS);
+            }
+        }
+    }
+
+    /// What the user types, the second time as well.
+    pub fn command(self) -> &'static [&'static str] {
+        match self {
+            Self::Replace => &["deploy", "--env=sandbox", "--yes", "--allow-replace=app-db"],
+            Self::Destroy => &["destroy", "--env=sandbox", "--yes=sandbox"],
+            _ => &["deploy", "--env=sandbox"],
+        }
+    }
+
+    /// Insists on what the change was to bring about.
+    pub fn is_done(self, world: &World<'_>) {
+        if self == Self::Destroy {
+            return world.is_empty();
+        }
+        let overlay = world.place.read("starsystem.sandbox.yaml");
+        world.is_whole(if overlay.contains(APPS[0]) { "my-app-api" } else { "my-app-web" });
+    }
+}
+
+/// Puts the one in the place of the other, whichever is there.
+fn swap(world: &World<'_>, [one, other]: [&str; 2]) {
+    let overlay = world.place.read("starsystem.sandbox.yaml");
+    let own = overlay.split("\n_state:").next().unwrap_or_default();
+    // The longer may begin with the shorter.
+    let has_other = own.contains(other);
+    if has_other { world.edit(other, one) } else { world.edit(one, other) }
+}
