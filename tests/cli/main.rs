@@ -9,6 +9,7 @@ mod as_files;
 mod bad_configurations;
 mod configuration;
 mod day_two;
+mod enemy;
 mod files_and_home;
 mod graph;
 mod guest_memory;

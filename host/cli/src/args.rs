@@ -23,6 +23,9 @@ pub struct Cli {
     /// Print no colours (also: NO_COLOR)
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// How long one call of a provisioner may take, waiting included (default: 1200)
+    #[arg(long, value_name = "SECONDS", global = true, hide_short_help = true)]
+    pub call_timeout: Option<u64>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,

@@ -1,6 +1,7 @@
 //! The provisioners of a project: those that are part of the binary, and those that its files name.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,12 +9,15 @@ use ss_core::check::TargetType;
 use ss_core::config::Config;
 use ss_core::diag::did_you_mean;
 use ss_core::schema::immutable_paths;
+use ss_core::text::printable;
 use ss_engine::Failure;
 use ss_gate::manifest::{Connection, Credential, Manifest};
 use ss_ports::{Plugin, Provisioner, Provisioners, UnknownTarget};
+use ss_wasm::{Limits, WasmProvisioner};
 
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::exit::Exit;
 use crate::plugins;
 
 /// Provisioners by target type. Nothing is loaded before its first call.
@@ -39,13 +43,54 @@ impl Catalog {
         config: Option<&Config>,
         grants: &[String],
     ) -> Result<Self, CommandError> {
-        let mut catalog = Self::first_party();
+        let mut catalog = Self { by_target: BTreeMap::new(), plugins: Vec::new() };
+        for provisioner in ss_wasm::first_party() {
+            catalog.add(Arc::new(timed(context, provisioner)));
+        }
         if let Some(config) = config.filter(|config| !config.plugins.is_empty()) {
             for provisioner in plugins::load(context, directory, config, grants)? {
-                catalog.add(Arc::new(provisioner));
+                catalog.refuse_clash(provisioner.plugin())?;
+                catalog.add(Arc::new(timed(context, provisioner)));
             }
         }
         Ok(catalog)
+    }
+
+    /// What one plugin offers is nobody else's: a target type that changed hands would be deployed by somebody whom the
+    /// user did not choose, and an override of a connection that two have would carry the credential of one to the
+    /// address that was meant for the other.
+    fn refuse_clash(&self, plugin: &Plugin) -> Result<(), CommandError> {
+        let others =
+            || self.plugins.iter().filter(|known| known.plugin().pin.name != plugin.pin.name);
+        let holder = |holds: &dyn Fn(&Plugin) -> bool| {
+            others().find(|known| holds(known.plugin())).map(|known| &known.plugin().pin.name)
+        };
+        let clash = |what: &str, name: &str, holder: &dyn Display| {
+            let message = format!(
+                "the plugin `{}` offers the {what} `{}`, which belongs to the plugin `{holder}`",
+                plugin.pin.name,
+                printable(name, 100)
+            );
+            let failure = Failure::new("SS0612", message)
+                .hint("to put one plugin in the place of another, give it the other's name");
+            Err(CommandError::new(Exit::Invalid, failure))
+        };
+        for target in &plugin.manifest.targets {
+            let holds =
+                |known: &Plugin| known.manifest.targets.iter().any(|t| t.kind == target.kind);
+            if let Some(holder) = holder(&holds) {
+                return clash("target type", &target.kind, holder);
+            }
+        }
+        for connection in &plugin.manifest.connections {
+            let holds = |known: &Plugin| {
+                known.manifest.connections.iter().any(|c| c.name == connection.name)
+            };
+            if let Some(holder) = holder(&holds) {
+                return clash("connection", &connection.name, holder);
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, provisioner: Arc<dyn Provisioner>) {
@@ -100,6 +145,13 @@ impl Catalog {
             }
         })
     }
+}
+
+/// With the time that the user gives to a call.
+fn timed(context: &Context, provisioner: WasmProvisioner) -> WasmProvisioner {
+    let Some(wall) = context.call_timeout else { return provisioner };
+    let limits = Limits { wall, ..provisioner.limits().clone() };
+    provisioner.with_limits(limits)
 }
 
 impl Provisioners for Catalog {

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ss_core::redact::Secret;
 use ss_core::text::printable;
@@ -28,6 +29,8 @@ pub struct Context {
     pub style: Style,
     /// The trace of this command, when one is asked for.
     pub telemetry: Option<Arc<Telemetry>>,
+    /// `--call-timeout`.
+    pub call_timeout: Option<Duration>,
     home: Option<PathBuf>,
 }
 
@@ -43,6 +46,7 @@ impl Context {
             quiet: cli.quiet,
             style: Style::detect(cli.no_color || cli.json),
             telemetry: telemetry(&cli.command),
+            call_timeout: cli.call_timeout.map(Duration::from_secs),
             home: variable("STARSYSTEM_HOME")
                 .or_else(|| variable("HOME").map(|home| home.join(".starsystem"))),
         }

@@ -66,7 +66,7 @@ impl CommandError {
     /// Prints: JSON on stdout, or text on stderr.
     pub fn print(&self, as_json: bool) {
         if as_json {
-            println!("{}", self.json());
+            crate::render::answer(&self.json());
         } else {
             eprint!("{}", self.text());
         }

@@ -19,7 +19,30 @@ pub fn printable(text: &str, limit: usize) -> String {
     safe
 }
 
-fn is_unsafe(character: char) -> bool {
+/// A JSON document as text on one line. What `printable` would show as `\u{…}` is written as JSON's own escape, so
+/// that a program reads what was there and a terminal shows nothing of it.
+pub fn json(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    if !text.chars().any(is_unsafe) {
+        return text;
+    }
+    let mut safe = String::with_capacity(text.len() + 64);
+    // JSON has such characters in strings only, where an escape may stand for them.
+    for character in text.chars() {
+        if is_unsafe(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                safe.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
+}
+
+/// Whether a character moves the cursor, reorders text or hides in it.
+pub fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
@@ -29,6 +52,14 @@ fn is_unsafe(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_says_the_same_in_harmless_characters() {
+        let value = serde_json::json!({"a\u{9b}": "\u{1b}\u{202e}\u{e0041}\u{7f} grün"});
+        let text = json(&value);
+        assert_eq!(text, r#"{"a\u009b":"\u001b\u202e\udb40\udc41\u007f grün"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
 
     #[test]
     fn nothing_moves_the_cursor() {

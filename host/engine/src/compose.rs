@@ -7,6 +7,8 @@ use ss_gate::decide::Origin;
 
 /// Longest secret that can be composed, in bytes.
 const BYTES_MAX: usize = 64 * 1024;
+/// Secrets that one call may compose: every one of them is looked for in every text from then on.
+pub(crate) const COMPOSED_MAX: u32 = 100;
 
 /// Fills the template. The result may be sent where inputs may be sent only when every part is an input.
 pub(crate) fn compose(

@@ -22,7 +22,7 @@ use ss_gate::manifest::Manifest;
 use ss_gate::secrets::Scrubber;
 use ss_ports::{Abort, Event, HostCalls, StoreError, TapeRecord, TapeWriter};
 
-use crate::compose;
+use crate::compose::{self, COMPOSED_MAX};
 use crate::failure::Failure;
 use crate::run::{Run, lock};
 
@@ -78,6 +78,7 @@ pub(crate) struct Session {
     /// Authorisation values that were used: in no secret table, and still never to come back in a reply.
     tokens: Vec<Secret>,
     lines: u32,
+    composed: u32,
 }
 
 impl Session {
@@ -88,7 +89,7 @@ impl Session {
         tape: Option<SharedTape>,
     ) -> Self {
         let scrubber = OnceLock::new();
-        Self { run, facts, progress, scrubber, tape, tokens: Vec::new(), lines: 0 }
+        Self { run, facts, progress, scrubber, tape, tokens: Vec::new(), lines: 0, composed: 0 }
     }
 
     pub(crate) async fn write(&self, record: &TapeRecord, durable: bool) -> Result<(), Abort> {
@@ -239,6 +240,10 @@ impl HostCalls for Session {
         template: String,
         parts: Vec<NamedSecret>,
     ) -> Result<Result<SecretIndex, String>, Abort> {
+        self.composed += 1;
+        if self.composed > COMPOSED_MAX {
+            return Ok(Err(format!("one call may compose {COMPOSED_MAX} secrets")));
+        }
         let composed = compose::compose(&template, &parts, &lock(&self.progress).secrets);
         Ok(composed.map(|(secret, origin)| {
             let index = u32::try_from(lock(&self.progress).secrets.len()).unwrap_or(u32::MAX);

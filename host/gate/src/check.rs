@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
 use ss_core::ident::PluginName;
 use ss_core::plan::{Operations, TargetFacts};
 use ss_core::state::PluginPin;
+use ss_core::text::{is_unsafe, printable};
 
 use crate::manifest::{
     Auth, ChangePhase, Connection, MANIFEST_VERSION, Manifest, Operation, Target,
@@ -25,8 +27,15 @@ pub const TIMEOUT_MS_MAX: u32 = 120_000;
 impl Manifest {
     /// Reads and checks a manifest.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let manifest: Self = serde_json::from_str(text)
-            .map_err(|error| ManifestError { problems: vec![error.to_string()] })?;
+        let broken = |error: serde_json::Error| ManifestError {
+            problems: vec![printable(&error.to_string(), 400)],
+        };
+        let document: Value = serde_json::from_str(text).map_err(broken)?;
+        if let Some(shown) = unprintable(&document) {
+            let problem = format!("`{shown}` holds characters that cannot be printed");
+            return Err(ManifestError { problems: vec![problem] });
+        }
+        let manifest: Self = serde_json::from_str(text).map_err(broken)?;
         let problems = manifest.problems();
         if problems.is_empty() { Ok(manifest) } else { Err(ManifestError { problems }) }
     }
@@ -220,6 +229,19 @@ fn not_pointers<'a>(pointers: impl Iterator<Item = &'a String>, problem: &mut im
     }
 }
 
+/// The first text, key or value, that a terminal would do something with. A manifest is shown to people who decide by it.
+fn unprintable(document: &Value) -> Option<String> {
+    let text = |text: &str| text.chars().any(is_unsafe).then(|| printable(text, 100));
+    match document {
+        Value::String(value) => text(value),
+        Value::Array(list) => list.iter().find_map(unprintable),
+        Value::Object(map) => {
+            map.iter().find_map(|(key, value)| text(key).or_else(|| unprintable(value)))
+        }
+        _ => None,
+    }
+}
+
 fn unique<'a>(names: impl Iterator<Item = &'a str>, what: &str, problems: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for name in names {
@@ -320,6 +342,11 @@ fn operation_problems(operation: &Operation, problems: &mut Vec<String>) {
             problem(format!("the header `{header}` is the host's own"));
         }
     }
+    for name in &operation.query {
+        if QUERY_CREDENTIALS.contains(&name.to_ascii_lowercase().as_str()) {
+            problem(format!("the query parameter `{name}` is the host's own"));
+        }
+    }
     for header in &operation.reply_headers {
         if matches!(header.as_str(), "set-cookie" | "authorization" | "www-authenticate") {
             problem(format!("the reply header `{header}` is not shown to plugins"));
@@ -334,6 +361,29 @@ fn operation_problems(operation: &Operation, problems: &mut Vec<String>) {
         problem("`rate` needs a positive `per_second` and `burst`".to_owned());
     }
 }
+
+/// Query parameters that would authorise a request as somebody else.
+const QUERY_CREDENTIALS: [&str; 14] = [
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth",
+    "auth_token",
+    "authorization",
+    "client_secret",
+    "key",
+    "password",
+    "private_token",
+    "secret",
+    "sig",
+    "signature",
+    "token",
+];
+
+/// What is in the name of a header that authorises a request. With one of these, a plugin could send what it reads to
+/// an account of its own at the very vendor that the user trusts.
+const HEADER_CREDENTIALS: [&str; 8] =
+    ["auth", "token", "api-key", "apikey", "secret", "cookie", "session", "credential"];
 
 /// Headers that authorise, frame or route a message are never the plugin's.
 fn header_is_free(name: &str) -> bool {
@@ -365,5 +415,6 @@ fn header_is_free(name: &str) -> bool {
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !HOSTS.contains(&lower.as_str())
+        && !HEADER_CREDENTIALS.iter().any(|word| lower.contains(word))
         && !["proxy-", "sec-", "x-forwarded-"].iter().any(|prefix| lower.starts_with(prefix))
 }

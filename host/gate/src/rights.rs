@@ -20,6 +20,9 @@ fn connection_lines(connection: &Connection) -> Vec<String> {
     lines.extend(
         connection.operations.iter().map(|operation| operation_line(connection, operation)),
     );
+    for operation in &connection.operations {
+        lines.extend(parameter_lines(connection, operation));
+    }
     lines
 }
 
@@ -40,8 +43,30 @@ fn operation_line(connection: &Connection, operation: &Operation) -> String {
     if !operation.fills.is_empty() {
         line.push_str(&format!(", sends injected secrets at {}", operation.fills.join(" ")));
     }
-    if !operation.adopts.is_empty() {
-        line.push_str(", recognises its own by their mark");
+    for adoption in &operation.adopts {
+        let id = adoption.id.as_deref().unwrap_or("its own parameter");
+        line.push_str(&format!(
+            ", recognises its own {} at {id} by the mark at {}",
+            adoption.param, adoption.mark
+        ));
+    }
+    for (param, source) in &operation.owns {
+        match source.strip_prefix("request:") {
+            Some(pointer) => line.push_str(&format!(", names its own {param} at {pointer}")),
+            None => line.push_str(&format!(", makes {param}, known by {source}")),
+        }
+    }
+    if !operation.secrets.is_empty() {
+        line.push_str(&format!(", never sees {}", operation.secrets.join(" ")));
     }
     line
+}
+
+/// One line each, so that asking for fewer is no new right.
+fn parameter_lines(connection: &Connection, operation: &Operation) -> Vec<String> {
+    let line = |what: &str, name: &String| {
+        format!("{}: {} sets the {what} {name}", connection.name, operation.route)
+    };
+    let headers = operation.request_headers.values().map(|name| line("header", name));
+    headers.chain(operation.query.iter().map(|name| line("query parameter", name))).collect()
 }

@@ -21,6 +21,15 @@ pub struct Limits {
     pub instances: usize,
     /// Bytes that cross from the guest to the host in one call of a function.
     pub hostcall_bytes: usize,
+    /// Bytes that cross from the guest to the host in the whole call, in requests, checkpoints and templates.
+    pub handed_bytes: usize,
+    /// Questions to the host in the whole call. Waiting for an answer costs no processor time; this bounds what does
+    /// nothing but ask.
+    pub host_calls: u32,
+    /// Random bytes in the whole call: each is kept, so that the call can be replayed.
+    pub random_bytes: u64,
+    /// Requests that the gate refuses before the call ends.
+    pub refusals: u32,
     /// Handles the component may hold at once.
     pub handles: usize,
     /// Processor time in ticks of 10 ms; waiting for the host costs nothing.
@@ -37,6 +46,10 @@ impl Limits {
             table_elements: 100_000,
             instances: 64,
             hostcall_bytes: 16 << 20,
+            handed_bytes: 16 << 20,
+            host_calls: 20_000,
+            random_bytes: 1 << 20,
+            refusals: 1_000,
             handles: 1_000,
             cpu_ticks: 1_000,
             wall: Duration::from_secs(20 * 60),
@@ -49,6 +62,10 @@ pub(crate) struct Usage {
     limits: Limits,
     memory: usize,
     table_elements: usize,
+    handed_bytes: usize,
+    host_calls: u32,
+    random_bytes: u64,
+    refusals: u32,
     ticks_left: u64,
     last_tick: u64,
     waited: u64,
@@ -57,7 +74,50 @@ pub(crate) struct Usage {
 impl Usage {
     pub(crate) fn new(limits: Limits) -> Self {
         let ticks_left = limits.cpu_ticks;
-        Self { limits, memory: 0, table_elements: 0, ticks_left, last_tick: ticks(), waited: 0 }
+        Self {
+            limits,
+            memory: 0,
+            table_elements: 0,
+            handed_bytes: 0,
+            host_calls: 0,
+            random_bytes: 0,
+            refusals: 0,
+            ticks_left,
+            last_tick: ticks(),
+            waited: 0,
+        }
+    }
+
+    /// Counts one question to the host.
+    pub(crate) fn asked(&mut self) -> Result<(), Stop> {
+        self.host_calls += 1;
+        let most = self.limits.host_calls;
+        within(self.host_calls <= most, || format!("it asked the host more than {most} times"))
+    }
+
+    /// Counts what was handed to the host to keep.
+    pub(crate) fn handed(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.handed_bytes = self.handed_bytes.saturating_add(bytes);
+        let most = self.limits.handed_bytes;
+        within(self.handed_bytes <= most, || {
+            format!("it handed over more than {} MiB in one call", most >> 20)
+        })
+    }
+
+    /// Counts random bytes.
+    pub(crate) fn drew(&mut self, bytes: u64) -> Result<(), Stop> {
+        self.random_bytes = self.random_bytes.saturating_add(bytes);
+        let most = self.limits.random_bytes;
+        within(self.random_bytes <= most, || {
+            format!("it asked for more than {most} random bytes in one call")
+        })
+    }
+
+    /// Counts one request that was refused.
+    pub(crate) fn refused(&mut self) -> Result<(), Stop> {
+        self.refusals += 1;
+        let most = self.limits.refusals;
+        within(self.refusals < most, || format!("it was refused {most} requests and went on"))
     }
 
     /// Keeps in mind that this many ticks went by while the guest waited for the host.
@@ -81,6 +141,10 @@ impl Usage {
         }
         Ok(UpdateDeadline::Yield(1))
     }
+}
+
+fn within(is_within: bool, otherwise: impl FnOnce() -> String) -> Result<(), Stop> {
+    if is_within { Ok(()) } else { Err(Stop::Exhausted(otherwise())) }
 }
 
 impl ResourceLimiter for Usage {
@@ -147,6 +211,31 @@ mod tests {
         );
         let error = usage.memory_growing(40, 41, None).unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(Stop::Exhausted(_))), "{error}");
+    }
+
+    #[test]
+    fn tables_are_counted_together() {
+        let mut usage = Usage::new(Limits { table_elements: 10, ..Limits::for_component(0) });
+        assert!(usage.table_growing(0, 6, None).is_ok());
+        assert!(!usage.table_growing(6, 9, Some(8)).expect("beyond its own maximum: no growth"));
+        let error = usage.table_growing(0, 5, None).unwrap_err();
+        assert!(error.to_string().contains("more than 10 table elements"), "{error}");
+    }
+
+    #[test]
+    fn what_is_asked_and_handed_over_is_counted() {
+        let limits = Limits {
+            handed_bytes: 100,
+            host_calls: 1,
+            random_bytes: 10,
+            refusals: 2,
+            ..Limits::for_component(0)
+        };
+        let mut usage = Usage::new(limits);
+        assert!(usage.asked().is_ok() && usage.asked().is_err());
+        assert!(usage.handed(100).is_ok() && usage.handed(1).is_err());
+        assert!(usage.drew(10).is_ok() && usage.drew(u64::MAX).is_err());
+        assert!(usage.refused().is_ok() && usage.refused().is_err());
     }
 
     #[test]

@@ -54,6 +54,7 @@ impl State {
         &mut self,
         question: impl FnOnce(&mut dyn HostCalls) -> Answer<'_, T> + Send,
     ) -> wasmtime::Result<T> {
+        self.usage.asked()?;
         let start = ticks();
         let answer = question(self.host.as_mut()).await;
         self.usage.waited(ticks() - start);
@@ -80,6 +81,7 @@ impl State {
             let text = format!("it asked for {count} random bytes at once; {MOST} is the most");
             return Err(Stop::Exhausted(text).into());
         }
+        self.usage.drew(count)?;
         let mut bytes = Vec::with_capacity(count as usize);
         while (bytes.len() as u64) < count {
             let next = (count - bytes.len() as u64).min(1024) as u32;

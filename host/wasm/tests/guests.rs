@@ -18,6 +18,7 @@ const ALL: &[&str] = &[
     "export_missing",
     "export_newer",
     "export_other_types",
+    "hostile",
     "huge_string",
     "import_foreign",
     "loop_calls",

@@ -199,7 +199,7 @@ fn nothing_to_do(context: &Context, plan: &Plan, run: &Run) -> Exit {
             "version": 1, "kind": "deploy", "id": null, "environment": plan.environment, "status": "completed",
             "started": null, "ended": null, "duration_ms": 0, "services": services, "requests": run.counts(),
         });
-        println!("{value}");
+        crate::render::answer(&value);
     } else {
         println!(
             "{} Nothing to change: {} unchanged",
@@ -227,7 +227,7 @@ fn tell(context: &Context, project: &Project, run: &Run, plan: &Plan, report: &R
         .count();
     let provisioned = count("completed") - destroyed;
     if context.json {
-        println!("{}", inspect::json(receipt, "deploy"));
+        crate::render::answer(&inspect::json(receipt, "deploy"));
     } else {
         let gone = if destroyed > 0 { format!(", {destroyed} destroyed") } else { String::new() };
         let env = project.env();

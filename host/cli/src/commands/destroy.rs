@@ -63,7 +63,7 @@ pub async fn run(context: &Context, args: &args::Destroy) -> Result<Exit, Comman
         report.receipt.services.iter().filter(|service| service.status == status).count()
     };
     if context.json {
-        println!("{}", inspect::json(&report.receipt, "destroy"));
+        crate::render::answer(&inspect::json(&report.receipt, "destroy"));
     } else if report.receipt.status == DeployStatus::Completed {
         println!("{} Destroy complete: {} destroyed", context.style.green("✓"), count("completed"));
     } else {

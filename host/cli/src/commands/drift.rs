@@ -38,9 +38,8 @@ pub async fn run(context: &Context, args: &Environment) -> Result<Exit, CommandE
     if context.json {
         let services: Vec<Value> =
             observed.iter().map(|(id, seen)| service_json(id.as_str(), seen)).collect();
-        println!(
-            "{}",
-            json!({"version": 1, "kind": "drift", "environment": project.env(), "drifted": drifted, "services": services})
+        crate::render::answer(
+            &json!({"version": 1, "kind": "drift", "environment": project.env(), "drifted": drifted, "services": services}),
         );
     } else {
         for (id, seen) in &observed {
@@ -78,7 +77,8 @@ fn service_text(context: &Context, id: &str, seen: &Observed) -> String {
             for difference in differences {
                 let (recorded, actual) =
                     (side(difference.before.as_ref()), side(difference.after.as_ref()));
-                text.push_str(&format!("      {}: {recorded} → {actual}\n", difference.path));
+                let path = printable(&difference.path, 200);
+                text.push_str(&format!("      {path}: {recorded} → {actual}\n"));
             }
             text
         }

@@ -42,7 +42,7 @@ pub async fn run(context: &Context, args: &args::Inspect) -> Result<Exit, Comman
         None => store.load().await?.map_or_else(|| State::empty(""), |stored| stored.state),
     };
     if context.json {
-        println!("{}", render::json_full(receipt, &state));
+        crate::render::answer(&render::json_full(receipt, &state));
         return Ok(Exit::Ok);
     }
     print!("{}", render::text(receipt, context.style));
@@ -67,7 +67,7 @@ fn list(context: &Context, receipts: &[Receipt]) {
                 value
             })
             .collect();
-        println!("{}", json!({"version": 1, "kind": "list", "deploys": deploys}));
+        crate::render::answer(&json!({"version": 1, "kind": "list", "deploys": deploys}));
     } else if receipts.is_empty() {
         println!("No deploys yet.");
     } else {

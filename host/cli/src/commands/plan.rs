@@ -49,7 +49,7 @@ pub async fn run(context: &Context, args: &args::Plan) -> Result<Exit, CommandEr
 /// Prints a plan as text or JSON.
 pub fn print(context: &Context, plan: &Plan, requests: Option<RequestCount>) {
     if context.json {
-        println!("{}", render::json(plan, requests.unwrap_or_default()));
+        crate::render::answer(&render::json(plan, requests.unwrap_or_default()));
         return;
     }
     print!("{}", render::text(plan, context.style));

@@ -80,7 +80,9 @@ pub fn state_text(state: &State) -> String {
         out.push_str(&format!("  provider: {}\n", record.provider));
         out.push_str(&format!(
             "  plugin: {} {} ({})\n",
-            record.plugin.name, record.plugin.version, record.plugin.digest
+            record.plugin.name,
+            printable(&record.plugin.version, 64),
+            record.plugin.digest
         ));
         if let Some(resource_id) = &record.resource_id {
             out.push_str(&format!("  resource_id: {}\n", printable(resource_id, 400)));
@@ -132,12 +134,16 @@ pub fn requests_text(receipt: &Receipt) -> String {
     let mut out = String::from("\n── Requests ──\n");
     for line in &receipt.requests {
         let status = line.status.map_or_else(|| "—".to_owned(), |status| status.to_string());
-        let error = line.error.as_ref().map(|error| format!("  {error}")).unwrap_or_default();
+        let error = line
+            .error
+            .as_ref()
+            .map(|error| format!("  {}", printable(error, 400)))
+            .unwrap_or_default();
         out.push_str(&format!(
             "  {:<12} {:<6} {:<60} {status:>4} {:>7}ms {:>8}B ×{}{error}\n",
             line.service.as_str(),
             line.method,
-            line.route,
+            printable(&line.route, 400),
             line.ms,
             line.bytes,
             line.attempts

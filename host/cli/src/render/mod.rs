@@ -5,3 +5,8 @@ pub mod inspect;
 pub mod plan;
 pub mod progress;
 pub mod style;
+
+/// Prints a document for a program: one line that a terminal survives, too.
+pub fn answer(document: &serde_json::Value) {
+    println!("{}", ss_core::text::json(document));
+}

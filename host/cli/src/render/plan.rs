@@ -8,6 +8,7 @@ use ss_core::text::printable;
 use super::style::Style;
 
 const VALUE_CHARACTERS_MAX: usize = 60;
+const LINE_CHARACTERS_MAX: usize = 400;
 
 /// The plan for a person.
 pub fn text(plan: &Plan, style: Style) -> String {
@@ -31,7 +32,11 @@ pub fn text(plan: &Plan, style: Style) -> String {
     }
     out.push_str(&format!("Plan: {}.\n", counts(plan)));
     for refusal in &plan.refused {
-        out.push_str(&format!("{} {}\n", style.red("✗"), refusal.reason));
+        out.push_str(&format!(
+            "{} {}\n",
+            style.red("✗"),
+            printable(&refusal.reason, LINE_CHARACTERS_MAX)
+        ));
     }
     out
 }
@@ -49,17 +54,18 @@ fn glyph(step: &Step, style: Style) -> String {
 
 fn what(step: &Step) -> String {
     if step.kind.is_empty() {
-        step.summary.clone()
+        printable(&step.summary, LINE_CHARACTERS_MAX)
     } else {
-        format!("{} · {}", step.kind, step.summary)
+        printable(&format!("{} · {}", step.kind, step.summary), LINE_CHARACTERS_MAX)
     }
 }
 
 /// `path: old → new`.
 pub fn line(change: &Change) -> String {
+    let path = printable(&change.path, 200);
     let note = if change.replaces { "  (forces a replace)" } else { "" };
     if change.secret {
-        return format!("{}: (secret, changed){note}", change.path);
+        return format!("{path}: (secret, changed){note}");
     }
     let side = |value: &Option<Value>, absent: &str| match value {
         None => absent.to_owned(),
@@ -67,8 +73,7 @@ pub fn line(change: &Change) -> String {
         Some(other) => printable(&other.to_string(), VALUE_CHARACTERS_MAX),
     };
     format!(
-        "{}: {} → {}{note}",
-        change.path,
+        "{path}: {} → {}{note}",
         side(&change.before, "(none)"),
         side(&change.after, "(removed)")
     )

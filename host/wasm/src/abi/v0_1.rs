@@ -35,7 +35,11 @@ impl api::Host for State {
         request: api::Call,
     ) -> wasmtime::Result<Result<api::Reply, api::CallFailure>> {
         let call = call(request)?;
+        self.usage.handed(call_bytes(&call))?;
         let answer = self.ask(|host| host.send(call)).await?;
+        if matches!(&answer, Err(failure) if failure.kind == gate::CallFailureKind::Denied) {
+            self.usage.refused()?;
+        }
         Ok(answer.map(reply).map_err(call_failure))
     }
 }
@@ -48,6 +52,7 @@ impl secrets::Host for State {
     ) -> wasmtime::Result<Result<u32, String>> {
         let template = text("template", template, VALUE)?;
         let parts = list("list of parts", parts, named_secret)?;
+        self.usage.handed(template.len())?;
         self.ask(|host| host.compose(template, parts)).await
     }
 }
@@ -58,6 +63,7 @@ impl progress::Host for State {
     }
 
     async fn checkpoint(&mut self, partial: model::ResourceRecord) -> wasmtime::Result<()> {
+        self.usage.handed(partial.attributes.len())?;
         let partial = record(partial)?;
         self.ask(|host| host.checkpoint(partial)).await
     }
@@ -101,6 +107,12 @@ fn call(call: api::Call) -> Result<gate::Call, Stop> {
             Ok(gate::Fill { pointer, value: fill.value })
         })?,
     })
+}
+
+fn call_bytes(call: &gate::Call) -> usize {
+    let params = call.params.iter().map(|param| param.name.len() + param.value.len());
+    let fills = call.fill.iter().map(|fill| fill.pointer.len());
+    call.body.as_ref().map_or(0, Vec::len) + params.chain(fills).sum::<usize>()
 }
 
 fn named_secret(secret: model::NamedSecret) -> Result<gate::NamedSecret, Stop> {

@@ -1,0 +1,163 @@
+//! A vendor that writes down every request and answers with whatever it was told, credentials included.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::{Value, json};
+
+/// The password of a thing that the vendor made. One text for all, so that all can be searched for it.
+pub const BORN: &str = "born-with-the-thing-0451";
+
+/// What terminals understand and people do not see.
+pub const TRICKS: &str = "\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\r\n";
+
+/// One request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// `METHOD /path?query`, as on the wire, below the case's own prefix.
+    pub line: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
+    }
+}
+
+type Log = Arc<Mutex<BTreeMap<String, Vec<Request>>>>;
+
+/// The vendor of all cases: the first segments of a path, `/CASE/PLUGIN`, say whose request it is.
+pub struct Vendor {
+    pub port: u16,
+    log: Log,
+}
+
+impl Vendor {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let log = Log::default();
+        let kept = log.clone();
+        // It lives as long as the test process.
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let log = kept.clone();
+                thread::spawn(move || serve(client, &log));
+            }
+        });
+        Self { port, log }
+    }
+
+    /// What has arrived under a prefix such as `/case/hostile`.
+    pub fn requests(&self, prefix: &str) -> Vec<Request> {
+        self.log.lock().expect("no thread panicked").get(prefix).cloned().unwrap_or_default()
+    }
+
+    /// Every prefix that was asked for, with the number of requests.
+    pub fn asked(&self) -> Vec<String> {
+        self.log.lock().expect("no thread panicked").keys().cloned().collect()
+    }
+}
+
+fn serve(client: TcpStream, log: &Log) {
+    // The cut of a connection ends its thread; the test looks at what was written down.
+    let _ = serve_all(client, log);
+}
+
+fn serve_all(client: TcpStream, log: &Log) -> std::io::Result<()> {
+    let mut writer = client.try_clone()?;
+    let mut reader = BufReader::new(client);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let mut headers = Vec::new();
+        loop {
+            let mut header = String::new();
+            reader.read_line(&mut header)?;
+            let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+            headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+        let length = headers.iter().find(|(name, _)| name == "content-length");
+        let mut body = vec![0; length.and_then(|(_, text)| text.parse().ok()).unwrap_or(0)];
+        reader.read_exact(&mut body)?;
+        let (prefix, line) = split(line.trim_end());
+        let request = Request { line, headers, body };
+        let number = {
+            let mut log = log.lock().expect("no thread panicked");
+            let known = log.entry(prefix).or_default();
+            known.push(request.clone());
+            known.iter().filter(|request| request.line == "POST /things").count()
+        };
+        let (status, headers, body) = answer(&request, number);
+        write!(
+            writer,
+            "HTTP/1.1 {status} OK\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n",
+            body.len()
+        )?;
+        writer.write_all(body.as_bytes())?;
+    }
+}
+
+/// `METHOD /case/plugin/rest HTTP/1.1` into `/case/plugin` and `METHOD /rest`.
+fn split(line: &str) -> (String, String) {
+    let mut words = line.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let mut pieces = target.splitn(4, '/').skip(1);
+    let case = pieces.next().unwrap_or_default();
+    let plugin = pieces.next().unwrap_or_default();
+    let rest = pieces.next().unwrap_or_default();
+    (format!("/{case}/{plugin}"), format!("{method} /{rest}"))
+}
+
+fn answer(request: &Request, number: usize) -> (u16, String, String) {
+    let (method, path) = request.line.split_once(' ').unwrap_or_default();
+    match (method, path) {
+        ("POST", "/things") => {
+            let made = json!({
+                "id": format!("thing-{number}"), "password": BORN, "again": format!("x{BORN}y"),
+                "sent": String::from_utf8_lossy(&request.body),
+            });
+            (201, String::new(), made.to_string())
+        }
+        ("POST", "/echo") => echo(request),
+        ("GET", "/things") => (
+            200,
+            String::new(),
+            json!([{"id": "thing-of-another", "mark": "ss-other"}]).to_string(),
+        ),
+        ("GET", "/things/tricks") => (200, String::new(), TRICKS.to_owned()),
+        ("GET", path) if path.ends_with("/password") => {
+            (200, String::new(), json!({"password": BORN}).to_string())
+        }
+        ("DELETE", _) => (204, String::new(), String::new()),
+        _ => (200, String::new(), json!({"id": "thing-1"}).to_string()),
+    }
+}
+
+/// Everything that came, in the spellings a leak takes.
+fn echo(request: &Request) -> (u16, String, String) {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    let credential = request.header("authorization");
+    let token = credential.rsplit(' ').next().unwrap_or_default();
+    let hex: String = token.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let told: Vec<Value> = vec![
+        json!(credential),
+        json!(token),
+        json!(STANDARD.encode(credential)),
+        json!(STANDARD.encode(format!("me:{token}"))),
+        json!(hex),
+        json!({ token: token }),
+        json!(request.headers),
+    ];
+    (200, format!("x-echo: {credential}\r\n"), json!(told).to_string())
+}
