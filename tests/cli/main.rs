@@ -16,6 +16,7 @@ mod guest_memory;
 mod json_shapes;
 mod language_server;
 mod main_job;
+mod overrides;
 mod rolling;
 mod shell;
 mod ssh;

@@ -82,6 +82,8 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Let an address besides a plugin's own get its credential
+    Trust(Trust),
     /// Explain an error code
     Explain {
         /// The code, e.g. SS0101; without it, all codes are listed
@@ -263,6 +265,17 @@ pub enum GraphFormat {
     Dot,
     /// A picture.
     Svg,
+/// `ss trust`.
+#[derive(Debug, Args)]
+pub struct Trust {
+    /// The connection, e.g. neon-api; without it, what is trusted is listed
+    #[arg(requires = "base_url")]
+    pub connection: Option<String>,
+    /// The address, as the overlay has it: https://proxy.example.com/neon
+    pub base_url: Option<String>,
+    /// Trust it no longer
+    #[arg(long, requires = "connection")]
+    pub rm: bool,
 }
 
 /// `ss vault`.

@@ -21,6 +21,7 @@ mod project;
 mod render;
 mod signals;
 mod ssh;
+mod trust;
 mod wire;
 
 use std::future::Future;
@@ -77,6 +78,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Doctor(args) => block_on(commands::doctor::run(context, args)),
         Command::Completions { shell } => commands::shell::completions(shell),
         Command::Man { directory } => commands::shell::man(context, directory),
+        Command::Trust(args) => commands::trust::run(context, args),
         Command::Explain { code } => commands::explain::run(context, code.as_deref()),
     }
 }

@@ -23,6 +23,7 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::local_cloud;
 use crate::project::Project;
+use crate::trust::Trust;
 
 /// The rooms of one system and environment.
 pub struct Wired {
@@ -61,7 +62,7 @@ pub fn wire(
 ) -> Result<Wired, CommandError> {
     let env = project.env().clone();
     let (store, vault) = store_and_vault(context, config, &env, Some(project.overlay_path()))?;
-    let connections = overrides(config, &catalog)?;
+    let connections = overrides(context, config, &catalog)?;
     let vault = local_cloud::vault(vault, &connections);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let mut egress: Arc<dyn Egress> =
@@ -136,9 +137,10 @@ fn taken(config: &Config) -> BTreeMap<ServiceId, BTreeSet<String>> {
     taken
 }
 
-/// The overlay's connections. One that gets a credential may only point at this machine: a cloned repository must
-/// not be able to send a token elsewhere.
+/// The overlay's connections. One that gets a credential may only point at this machine, or where the user said
+/// (`ss trust`): a cloned repository must not be able to send a token elsewhere.
 pub fn overrides(
+    context: &Context,
     config: &Config,
     catalog: &Catalog,
 ) -> Result<BTreeMap<String, Override>, CommandError> {
@@ -148,13 +150,14 @@ pub fn overrides(
             .connection(name)
             .map_err(|failure| CommandError::new(Exit::Invalid, failure))?;
         let local = is_loopback(&to.base_url);
-        if !local && connection.auth.is_some() {
-            let failure = Failure::new(
-                "SS0601",
-                format!("the overlay points `{name}`, which gets a credential, at `{}`; nothing was sent", to.base_url),
-            )
-            .hint("only addresses of this machine (127.0.0.1, [::1], localhost) may stand there");
-            return Err(CommandError::new(Exit::Refused, failure));
+        if let Some(auth) = connection.auth.as_ref().filter(|_| !local) {
+            let trust = Trust::load(context.home()?)?;
+            if !trust.covers(name, &to.base_url) {
+                return Err(CommandError::new(
+                    Exit::Refused,
+                    untrusted(name, &auth.bearer, &to.base_url),
+                ));
+            }
         }
         if !local && !to.base_url.starts_with("https://") {
             let failure = Failure::new(
@@ -166,6 +169,25 @@ pub fn overrides(
         overrides.insert(name.clone(), Override { base_url: to.base_url.clone(), local });
     }
     Ok(overrides)
+}
+
+fn untrusted(connection: &str, credential: &str, base_url: &str) -> Failure {
+    let message = format!(
+        "the overlay points `{connection}`, which gets your `{credential}`, at `{base_url}`; nothing was sent"
+    );
+    let failure = Failure::new("SS0601", message)
+        .hint("an address of this machine (127.0.0.1, [::1], localhost) may stand there");
+    if !base_url.starts_with("https://") {
+        return failure.hint("any other must be https");
+    }
+    // What is printed here may be pasted into a shell, and a stranger wrote it.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/._~-".contains(&byte);
+    if connection.bytes().chain(base_url.bytes()).all(is_plain) {
+        return failure.hint(format!(
+            "if it is yours, and not only the repository's: `ss trust {connection} {base_url}`"
+        ));
+    }
+    failure.hint("if it is yours, and not only the repository's: `ss trust CONNECTION ADDRESS`")
 }
 
 /// Whether a URL names this machine, and nothing that merely looks like it.

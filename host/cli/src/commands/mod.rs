@@ -15,5 +15,6 @@ pub mod sandbox;
 pub mod schema;
 pub mod shell;
 pub mod unlock;
+pub mod trust;
 pub mod validate;
 pub mod vault;
