@@ -1,7 +1,9 @@
 //! Plugins that a project names: found, pinned and granted before anything of them is used.
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
 
 use ss_core::config::Config;
 use ss_core::diag::{Code, Diagnostic};
@@ -15,6 +17,26 @@ use ss_wasm::WasmProvisioner;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+
+/// The argument with which `ss` starts itself to compile a plugin.
+pub const COMPILER: &str = "__compile-component";
+/// Compiling takes seconds at most.
+const COMPILING_MAX: Duration = Duration::from_secs(120);
+
+/// The child that compiles. What it has to say goes to its parent.
+pub fn serve_compiler() -> ExitCode {
+    match ss_wasm::serve_compiler() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(_) => ExitCode::from(2),
+    }
+}
+
+/// This program itself, also when its file was replaced meanwhile.
+fn this_program() -> Option<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Some(running) } else { std::env::current_exe().ok() }
+}
 
 const LOCK_FILE: &str = "starsystem.lock";
 
@@ -37,6 +59,10 @@ pub fn load(
     let mut lock = Lock::load(&path).map_err(|error| Failure::new("SS0611", error.to_string()))?;
     let before = lock.clone();
     let cache = context.home()?.join("plugins");
+    if let Some(program) = this_program() {
+        let wall = context.call_timeout.map_or(COMPILING_MAX, |wall| wall.min(COMPILING_MAX));
+        ss_wasm::compile_with(program, &[COMPILER], wall);
+    }
     let mut loaded = Vec::new();
     for (name, reference) in &config.plugins {
         let span = reference.span;

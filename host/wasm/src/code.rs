@@ -9,6 +9,7 @@ use wasmtime::component::Component;
 
 use crate::abi::v0_1::ProvisionerPre;
 use crate::cache::Cache;
+use crate::compiler;
 use crate::engine::engine;
 use crate::run;
 use crate::state::State;
@@ -54,7 +55,7 @@ fn compiled(bytes: &[u8], digest: &str, cache: Option<&Cache>) -> Result<Compone
     }
     let unusable =
         |error: wasmtime::Error| printable(&format!("it does not compile: {error:#}"), 1_000);
-    let compiled = engine().precompile_component(bytes).map_err(unusable)?;
+    let compiled = compiler::compile(bytes).map_err(|error| printable(&error, 1_000))?;
     let _ = cache.map(|cache| cache.put_instead(&prefix, &name, &compiled));
     deserialize(&compiled).map_err(unusable)
 }

@@ -7,6 +7,7 @@
 mod abi;
 mod cache;
 mod code;
+mod compiler;
 mod engine;
 mod first_party;
 mod imports;
@@ -18,6 +19,7 @@ mod run;
 mod state;
 mod wasi;
 
+pub use compiler::{compile_with, serve_compiler};
 pub use first_party::first_party;
 pub use imports::{ALLOWED_IMPORTS, AllowedImport, Answered};
 pub use limits::Limits;

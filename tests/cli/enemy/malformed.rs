@@ -231,6 +231,22 @@ fn what_cannot_be_a_provisioner_is_refused_before_it_runs() {
     );
 }
 
+/// Small to write down, slow to compile: one function with as many additions as fit.
+fn slow_to_compile() -> Vec<u8> {
+    let body = "local.get 0 i64.const 3 i64.mul local.get 0 i64.rotl local.set 0 ".repeat(400_000);
+    in_module(&format!("(func (param i64) {body})"))
+}
+
+#[test]
+fn compiling_is_done_by_a_child_that_can_be_killed() {
+    let ring = Ring::new("malformed-slow", &slow_to_compile());
+    let grants = ring.grants();
+    let mut arguments = vec!["deploy", "--env=prod", "--json", "--call-timeout=1"];
+    arguments.extend(grants.iter().map(String::as_str));
+    ring.ss(&arguments).exits(3).says("SS0612").says("does not compile within 1 seconds");
+    ring.asked_nobody();
+}
+
 #[test]
 fn who_lies_about_itself_is_refused() {
     each(
