@@ -265,6 +265,8 @@ pub enum GraphFormat {
     Dot,
     /// A picture.
     Svg,
+}
+
 /// `ss trust`.
 #[derive(Debug, Args)]
 pub struct Trust {

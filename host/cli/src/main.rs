@@ -41,6 +41,7 @@ fn main() -> ExitCode {
     // Before anything else: a shell asks while somebody types.
     if std::env::var_os(commands::shell::VARIABLE).is_some() {
         CompleteEnv::with_factory(Cli::command).complete();
+    }
     if std::env::args_os().nth(1).is_some_and(|first| first == plugins::COMPILER) {
         return plugins::serve_compiler();
     }

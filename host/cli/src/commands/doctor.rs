@@ -191,7 +191,7 @@ fn read(context: &Context, env: Option<&str>) -> Result<(Surroundings, String), 
     let catalog = project.catalog(context, &[])?;
     let checked = project.checked(context, &catalog)?;
     let config = checked.config.as_ref().expect("a usable configuration is there");
-    let overrides = wire::overrides(config, &catalog)?;
+    let overrides = wire::overrides(context, config, &catalog)?;
     let types = catalog.types();
     let variables = wire::credentials(config)
         .into_iter()
@@ -207,7 +207,7 @@ fn read(context: &Context, env: Option<&str>) -> Result<(Surroundings, String), 
 }
 
 async fn credentials(context: &Context, found: &Surroundings, findings: &mut Vec<Finding>) {
-    let egress = HttpEgress::new(EgressOptions::default(), Arc::new(SystemClock));
+    let egress = HttpEgress::new(EgressOptions::default(), Arc::new(SystemClock::default()));
     for manifest in found.catalog.manifests() {
         for (index, credential) in manifest.credentials.iter().enumerate() {
             let variable = found.variables.get(manifest.name.as_str()).filter(|_| index == 0);
@@ -244,7 +244,7 @@ async fn tried(
     token: &Secret,
 ) -> Finding {
     let name = &credential.name;
-    let tried = try_token(egress, manifest, &found.overrides, credential, token).await;
+    let tried = try_token(egress, manifest, &found.overrides, credential, token, None).await;
     match tried.map(|tried| tried.verdict()) {
         None => Finding::new(name, Health::Ok, "there; its provisioner names no way to try it"),
         Some(Verdict::Good) => Finding::new(name, Health::Ok, "accepted"),

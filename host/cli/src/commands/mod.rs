@@ -14,7 +14,7 @@ pub mod plan;
 pub mod sandbox;
 pub mod schema;
 pub mod shell;
-pub mod unlock;
 pub mod trust;
+pub mod unlock;
 pub mod validate;
 pub mod vault;

@@ -68,7 +68,7 @@ fn surroundings(
         Err(_) => return Ok((Catalog::first_party(), BTreeMap::new())),
     };
     let catalog = project.catalog(context, &[])?;
-    let overrides = wire::overrides(&project.config()?, &catalog)?;
+    let overrides = wire::overrides(context, &project.config()?, &catalog)?;
     Ok((catalog, overrides))
 }
 
