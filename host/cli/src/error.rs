@@ -81,6 +81,7 @@ impl CommandError {
                 let mut others = reports(problems, files);
                 // The error is the first that is one; everything else that was found stands beside it.
                 let first = problems.iter().position(Diagnostic::is_error).unwrap_or_default();
+                assert!(first < others.len(), "files without a problem are no error");
                 let mut error = others.remove(first);
                 error["others"] = Value::Array(others);
                 error
