@@ -18,6 +18,8 @@ mod local_cloud;
 mod plugins;
 mod prepare;
 mod project;
+#[cfg(test)]
+mod reference;
 mod render;
 mod signals;
 mod ssh;
