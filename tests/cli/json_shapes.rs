@@ -25,6 +25,7 @@ const RUNS: &[(&str, &[&str], i32, Before)] = &[
     ("plan", &["plan", "--env=sandbox"], 0, NOTHING),
     ("deploy", &["deploy", "--env=sandbox"], 0, NOTHING),
     ("deploy", &["deploy", "--env=sandbox"], 0, NOTHING),
+    ("lock", &["unlock", "--env=sandbox"], 0, NOTHING),
     ("list", &["inspect", "--list", "--env=sandbox"], 0, NOTHING),
     ("inspect", &["inspect", "--env=sandbox"], 0, NOTHING),
     ("drift", &["drift", "--env=sandbox"], 0, NOTHING),

@@ -149,6 +149,21 @@ fn ctrl_c_leaves_a_usable_terminal() {
     assert_eq!(parser.screen().cursor_position().1, 0, "the prompt would not begin a line: {text}");
 }
 
+/// At a question nothing is in flight that would have to be finished.
+#[test]
+fn one_ctrl_c_ends_a_question() {
+    let place = Place::new();
+    let port = free_port();
+    database(&place, port);
+    let sandbox = Sandbox::start(&place, port, &place.path().join("sandbox.yaml"));
+    place.ss(["deploy", "--env=sandbox"]).exits(0);
+    let mut terminal = Terminal::start(&place, 80, "destroy --env=sandbox", &[]);
+    terminal.shows("to go on:");
+    terminal.press(b"\x03");
+    assert_eq!(terminal.end().0, 130);
+    assert_eq!(sandbox.holds().0, 1);
+}
+
 #[test]
 fn a_pipe_gets_whole_blocks_of_services_that_run_side_by_side() {
     let place = Place::new();

@@ -71,6 +71,7 @@ pub fn of(scenario: Scenario, world: &World<'_>, with_strace: bool) -> Vec<Case>
     let below = if with_strace { strace::watching(&log) } else { Vec::new() };
     world.disturbed(&below, scenario.command(), None).exits(0);
     let requests = world.proxy.requests();
+    world.run(scenario.next_command()).exits(0);
     scenario.is_done(world);
     let mut troubles = of_requests(&requests);
     if with_strace {

@@ -14,10 +14,10 @@ use crate::strace;
 use crate::world::World;
 
 /// One of so many points is tried unless somebody asks for more.
-const EVERY: usize = 12;
+const EVERY: usize = 16;
 const WORKERS: usize = 8;
 /// What one world does before another may take over.
-const CHUNK: usize = 4;
+const CHUNK: usize = 6;
 
 /// What came of it.
 #[derive(Default)]
@@ -103,28 +103,25 @@ fn chunks(cases: Vec<Case>) -> VecDeque<Vec<Case>> {
     made.chunks(CHUNK).chain(changes.chunks(CHUNK)).map(<[Case]>::to_vec).collect()
 }
 
+/// A chunk after the other, each in a world of its own: what was replaced stays with its vendor for days, and on the disk.
 fn work(
     queue: &Mutex<VecDeque<Vec<Case>>>,
     results: &Mutex<Results>,
     prepare: &(impl Fn(&mut World<'_>) + Sync),
 ) {
-    let mut cases = VecDeque::new();
-    let mut next = move || {
-        if cases.is_empty() {
-            cases.extend(queue.lock().expect("no thread panicked").pop_front()?);
-        }
-        cases.pop_front()
-    };
-    let mut case = next();
-    while case.is_some() {
-        let place = Place::new();
-        let mut world = World::new(&place);
-        prepare(&mut world);
-        // After a failure nothing is known of the world: the next case gets a new one.
-        let mut is_fit = true;
-        while let Some(current) = case.take_if(|_| is_fit) {
-            is_fit = tried(&current, &world, results);
-            case = next();
+    let next = || queue.lock().expect("no thread panicked").pop_front();
+    while let Some(cases) = next() {
+        let mut cases = cases.into_iter().peekable();
+        while cases.peek().is_some() {
+            let place = Place::new();
+            let mut world = World::new(&place);
+            prepare(&mut world);
+            // After a failure nothing is known of the world: the next case gets a new one.
+            for case in cases.by_ref() {
+                if !tried(&case, &world, results) {
+                    break;
+                }
+            }
         }
     }
 }
@@ -135,7 +132,7 @@ fn tried(case: &Case, world: &World<'_>, results: &Mutex<Results>) -> bool {
         case.scenario.arrange(world);
         let reached = case.disturb(world);
         let begun = Instant::now();
-        let again = world.run(case.scenario.command());
+        let again = world.run(case.scenario.next_command());
         let took = begun.elapsed();
         assert_eq!(again.code, 0, "the next run failed:\n{}\n{}", again.stdout, again.stderr);
         case.scenario.is_done(world);

@@ -7,6 +7,8 @@ use crate::world::World;
 pub enum Scenario {
     /// From nothing.
     Create,
+    /// From nothing, and when that is interrupted, rather not.
+    Abandon,
     /// Another image.
     Update,
     /// Another password at Neon, which reaches the vault and the API.
@@ -17,8 +19,9 @@ pub enum Scenario {
     Destroy,
 }
 
-pub const ALL: [Scenario; 5] = [
+pub const ALL: [Scenario; 6] = [
     Scenario::Create,
+    Scenario::Abandon,
     Scenario::Update,
     Scenario::Credential,
     Scenario::Replace,
@@ -35,13 +38,14 @@ impl Scenario {
     /// Brings the world to where the change begins, and the files to where it ends.
     pub fn arrange(self, world: &World<'_>) {
         let is_there = world.sandbox.holds().0 > 0;
-        if self == Self::Create && is_there {
+        let from_nothing = matches!(self, Self::Create | Self::Abandon);
+        if from_nothing && is_there {
             world.run(Self::Destroy.command()).exits(0);
-        } else if self != Self::Create && !is_there {
+        } else if !from_nothing && !is_there {
             world.run(Self::Create.command()).exits(0);
         }
         match self {
-            Self::Create | Self::Destroy => {}
+            Self::Create | Self::Abandon | Self::Destroy => {}
             Self::Update => swap(world, IMAGES),
             Self::Credential => {
                 let branches = format!("/neon/api/v2/projects/{}/branches", world.project());
@@ -58,7 +62,12 @@ impl Scenario {
         }
     }
 
-    /// What the user types, the second time as well.
+    /// What the user types after it was interrupted: mostly the same again.
+    pub fn next_command(self) -> &'static [&'static str] {
+        if self == Self::Abandon { Self::Destroy.command() } else { self.command() }
+    }
+
+    /// What the user types.
     pub fn command(self) -> &'static [&'static str] {
         match self {
             Self::Replace => &["deploy", "--env=sandbox", "--yes", "--allow-replace=app-db"],
@@ -69,7 +78,7 @@ impl Scenario {
 
     /// Insists on what the change was to bring about.
     pub fn is_done(self, world: &World<'_>) {
-        if self == Self::Destroy {
+        if matches!(self, Self::Abandon | Self::Destroy) {
             return world.is_empty();
         }
         let overlay = world.place.read("starsystem.sandbox.yaml");

@@ -1,7 +1,7 @@
 //! How a run is asked to end, and how little it minds when nobody listens to it any more.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -137,6 +137,23 @@ fn a_signal_is_obeyed_when_the_terminal_is_gone() {
     assert_eq!(sandbox.count(CREATE), 1);
 }
 
+/// Whoever wants a signal ignored gets that.
+#[test]
+fn nohup_keeps_it_going() {
+    let place = Place::new();
+    let sandbox = database(&place);
+    sandbox.fault(CREATE, 1, &json!({"delay_ms": 1500, "after": true}));
+    let plain = place.command();
+    let mut deploy = Command::new("nohup");
+    deploy.arg(plain.get_program()).args(DEPLOY).current_dir(place.path()).env_clear();
+    deploy.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut deploy = deploy.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("runs");
+    until(|| sandbox.holds().0 == 1);
+    signal(&deploy, "HUP");
+    assert_eq!(deploy.wait().expect("it ends").code(), Some(0));
+    place.ss(DEPLOY).exits(0).says("Nothing to change: 1 unchanged");
+}
+
 #[test]
 fn unlock_shows_who_holds_the_lock_until_it_dies() {
     let place = Place::new();
@@ -171,34 +188,4 @@ fn nothing_half_written_stays() {
     };
     assert_eq!(left(place.path()), Vec::<String>::new());
     assert_eq!(left(&place.home().join("systems/my-app/sandbox")), Vec::<String>::new());
-}
-
-/// At a question nothing is in flight, so that one Ctrl-C is enough.
-#[test]
-fn ctrl_c_at_a_question_ends_it() {
-    let place = Place::new();
-    let sandbox = database(&place);
-    place.ss(DEPLOY).exits(0);
-    let destroy = format!("exec {} destroy --env=sandbox", env!("CARGO_BIN_EXE_ss"));
-    let plain = place.command();
-    let mut terminal = Command::new("script");
-    terminal.args(["-qefc", &destroy, "/dev/null"]).current_dir(place.path()).env_clear();
-    terminal.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let spawned = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let Ok(mut terminal) = spawned else {
-        assert!(std::env::var_os("SS_CRASH_TOOLS_REQUIRED").is_none(), "script(1) is missing");
-        eprintln!("skipped: there is no script(1) to make a terminal with");
-        return;
-    };
-    let (mut keys, mut screen) = (terminal.stdin.take().expect("a pipe"), Vec::new());
-    let shown = terminal.stdout.as_mut().expect("a pipe");
-    until(|| {
-        let mut piece = [0; 512];
-        let length = shown.read(&mut piece).expect("it can be read");
-        screen.extend_from_slice(&piece[..length]);
-        String::from_utf8_lossy(&screen).contains("to go on: ")
-    });
-    keys.write_all(b"\x03").expect("it can be typed");
-    assert_eq!(terminal.wait().expect("it ends").code(), Some(130));
-    assert_eq!(sandbox.holds().0, 1);
 }

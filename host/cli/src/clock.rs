@@ -8,8 +8,10 @@ use ss_ports::Clock;
 
 /// The machine's clock, as a run can rely on it: it goes on while the machine sleeps, and when somebody sets it back
 /// during a run, nothing waits for the hours to come again.
-#[derive(Debug, Default)]
-pub struct SystemClock(Mutex<Option<Told>>);
+pub struct SystemClock;
+
+/// One for the process: whoever asks, time does not go back.
+static TOLD: Mutex<Option<Told>> = Mutex::new(None);
 
 /// What was told last, and what the machine's clocks said then.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +36,7 @@ impl Told {
 impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
         let (wall_ms, at) = (wall_ms(), Instant::now());
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
         let first = Told { now_ms: wall_ms, wall_ms, at };
         let now = told.map_or(first, |told| told.later(wall_ms, at));
         *told = Some(now);

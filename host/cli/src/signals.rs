@@ -6,9 +6,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use futures_util::future::select_all;
 use ss_engine::Stop;
 use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
 
@@ -35,19 +36,35 @@ pub fn asking<T>(question: impl FnOnce() -> T) -> T {
 }
 
 async fn obey(stop: &Stop) {
+    let ignored = ignored();
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else { return };
-    let mut next = async || {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = hangup.recv() => {} }
-    };
-    next().await;
+    let mut signals = kinds.map(|kind| {
+        let is_ignored = ignored >> (kind.as_raw_value() - 1) & 1 == 1;
+        if is_ignored { None } else { signal(kind).ok() }
+    });
+    if signals.iter().all(Option::is_none) {
+        return;
+    }
+    next(&mut signals).await;
     if !ASKING.load(Ordering::SeqCst) {
         stop.stop();
         eprintln!(
             "\nstopping: requests in flight are finished and recorded; once more to stop at once"
         );
-        next().await;
+        next(&mut signals).await;
     }
     // Everything that matters is on disk already; the next run goes on from there.
     std::process::exit(Exit::Interrupted as i32);
+}
+
+async fn next(signals: &mut [Option<Signal>]) {
+    let heard = signals.iter_mut().flatten().map(|signal| Box::pin(signal.recv()));
+    select_all(heard).await;
+}
+
+/// The signals that whoever started this process wants ignored, as `nohup` does: they stay so.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

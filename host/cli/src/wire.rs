@@ -64,7 +64,7 @@ pub fn wire(
     let (store, vault) = store_and_vault(context, config, &env, Some(project.overlay_path()))?;
     let connections = overrides(context, config, &catalog)?;
     let vault = local_cloud::vault(vault, &connections);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut egress: Arc<dyn Egress> =
         Arc::new(HttpEgress::new(EgressOptions::default(), clock.clone()));
     let mut events = events;
@@ -114,7 +114,7 @@ pub fn holder(command: String) -> Holder {
         process: std::process::id(),
         host: host.filter(|name| !name.is_empty()).unwrap_or_else(|| "this machine".to_owned()),
         command,
-        since_ms: SystemClock::default().now_ms(),
+        since_ms: SystemClock.now_ms(),
     }
 }
 

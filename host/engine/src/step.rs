@@ -235,6 +235,11 @@ async fn destroy(
         Failure::new("SS0301", error.to_string())
             .hint("the plugin that made it is needed to remove it")
     })?;
+    let found = match record.resource_id {
+        Some(_) => None,
+        None => found(run, state, step, record, &provisioner).await?,
+    };
+    let record = found.as_ref().unwrap_or(record);
     let change = Change {
         call: call_id(run, &step.service, 0),
         kind: CallKind::Destroy,
@@ -256,12 +261,65 @@ async fn destroy(
     remember(state, &id, CallEnd::Gone);
     Ok(match record.resource_id {
         Some(_) => "destroyed".to_owned(),
-        // A create that failed without an answer; there is no id to destroy by.
+        // A create that failed, and now does so for a reason that says that there is nothing.
         None => format!(
             "forgotten: no resource is recorded; should one exist, it carries the mark {}",
             call::mark(run, &step.service, record)
         ),
     })
+}
+
+/// What a create whose answer was lost may have made: nobody has its id, and only its provisioner can find it, by being
+/// asked to create it once more. What is there is taken over; what is made now goes right after. `None` when there is
+/// surely nothing.
+async fn found(
+    run: &Arc<Run>,
+    state: &Mutex<State>,
+    step: &Step,
+    record: &Recorded,
+    provisioner: &Arc<dyn Provisioner>,
+) -> Result<Option<Recorded>, NotChanged> {
+    let message = "its create was never answered; looking for what it may have made".to_owned();
+    run.ports.events.event(Event::Log { service: step.service.clone(), message });
+    let manifest = &provisioner.plugin().manifest;
+    // Only what gives an id, and nothing after that.
+    let makes = |name: &String| {
+        manifest.operation(name).is_some_and(|(_, operation)| !operation.owns.is_empty())
+    };
+    let change = Change {
+        call: call_id(run, &step.service, 2),
+        kind: CallKind::Create,
+        action: Action::Create,
+        provisioner: provisioner.clone(),
+        draft: record.clone(),
+        recorded: None,
+        inputs: Vec::new(),
+        approved: manifest.operations_in(ChangePhase::Create).into_iter().filter(makes).collect(),
+        continues: None,
+    };
+    let call = change.call.clone();
+    let found = match call::change(run, change).await {
+        Ok(Changed::Applied { record, .. }) => {
+            remember(state, &call, CallEnd::Done { record: record.clone() });
+            *record
+        }
+        Ok(Changed::Destroyed) => unreachable!("an apply does not destroy"),
+        Err(NotChanged { stands: Stands::Partial(record), .. }) if record.resource_id.is_some() => {
+            lock(state).services.insert(step.service.clone(), (*record).clone());
+            *record
+        }
+        // It looked before it asked, and was turned down: an invalid wish, or one that is declined.
+        Err(NotChanged { failure, stands })
+            if matches!(failure.code, "SS0310" | "SS0312") && !matches!(stands, Stands::Open) =>
+        {
+            return Ok(None);
+        }
+        Err(NotChanged { failure, stands }) => {
+            let hint = "nothing is forgotten while it may exist: try again, or deploy it first";
+            return Err(NotChanged { failure: failure.hint(hint), stands });
+        }
+    };
+    Ok(Some(found))
 }
 
 fn call_id(run: &Run, service: &ServiceId, number: u32) -> CallId {

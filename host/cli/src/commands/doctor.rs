@@ -207,7 +207,7 @@ fn read(context: &Context, env: Option<&str>) -> Result<(Surroundings, String), 
 }
 
 async fn credentials(context: &Context, found: &Surroundings, findings: &mut Vec<Finding>) {
-    let egress = HttpEgress::new(EgressOptions::default(), Arc::new(SystemClock::default()));
+    let egress = HttpEgress::new(EgressOptions::default(), Arc::new(SystemClock));
     for manifest in found.catalog.manifests() {
         for (index, credential) in manifest.credentials.iter().enumerate() {
             let variable = found.variables.get(manifest.name.as_str()).filter(|_| index == 0);

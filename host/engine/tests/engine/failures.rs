@@ -141,17 +141,37 @@ async fn what_failed_before_it_sent_anything_unsafe_leaves_the_record_as_it_was(
     assert_eq!(plan.steps[0].changes.len(), 1, "the change is still to be made");
 }
 
-#[tokio::test]
-async fn a_lost_answer_that_stays_lost_leaves_a_record_to_go_on_from() {
-    let world = World::with(Things::honest().applying(|_, _, mut host| async move {
-        let create = with(call("createThing", &[]), &json!({}));
-        let failure = send(&mut host, create).await?.expect_err("it is lost");
-        Err(failed(FailureKind::Unavailable, &failure.message))
-    }));
-    world.cloud.answers("createThing", Answer::DoneAndLost);
+/// A create whose answer is lost, by a vendor that cannot be reached any more.
+async fn lost_create(create: Answer) -> World {
+    let world = World::new();
+    world.cloud.answers("listThings", Answer::Says(200, json!([])));
+    world.cloud.answers("listThings", Answer::Lost);
+    world.cloud.answers("createThing", create);
     world.deploy(&[wants("db", 1)]).await;
     let record = world.recorded("db").await.expect("it may exist, so it is recorded");
     assert_eq!(record.resource_id, None);
+    world
+}
+
+#[tokio::test]
+async fn what_a_lost_answer_may_have_made_is_found_before_it_is_destroyed() {
+    for create in [Answer::DoneAndLost, Answer::Lost] {
+        let world = lost_create(create).await;
+        // As long as the vendor cannot be asked, nothing is forgotten.
+        world.cloud.answers("listThings", Answer::Lost);
+        assert_eq!(told(&world.destroy().await), ["db: destroy failed"]);
+        assert!(world.recorded("db").await.is_some());
+        assert_eq!(told(&world.destroy().await), ["db: destroy completed"]);
+        assert!(world.cloud.things().is_empty(), "an orphan is left");
+        assert!(world.state().await.services.is_empty());
+        assert_eq!(world.cloud.asked("changeThing"), 0, "it was brought up only to be destroyed");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_is_forgotten_with_its_mark() {
+    let world = lost_create(Answer::Lost).await;
+    world.cloud.answers("createThing", Answer::Says(422, json!({})));
     let report = world.destroy().await;
     let mark = mark(LINEAGE, "prod", &sample::service("db"), 0);
     let summary = &report.receipt.services[0].summary;

@@ -27,7 +27,7 @@ use crate::wire;
 pub async fn run(context: &Context, args: &args::Auth) -> Result<Exit, CommandError> {
     let (catalog, overrides) = surroundings(context, args)?;
     let (manifest, credential) = find(&catalog, &args.provisioner)?;
-    let egress = HttpEgress::new(EgressOptions::default(), Arc::new(SystemClock::default()));
+    let egress = HttpEgress::new(EgressOptions::default(), Arc::new(SystemClock));
     let by_browser = manifest.name == browser::PLUGIN
         && !args.paste
         && (args.browser || (std::io::stdin().is_terminal() && std::io::stderr().is_terminal()));
