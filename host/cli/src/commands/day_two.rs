@@ -98,7 +98,9 @@ pub async fn logs(context: &Context, args: &args::Logs) -> Result<Exit, CommandE
     if !args.follow {
         if context.json {
             let lines: Vec<Value> = lines.iter().map(line_json).collect();
-            println!("{}", json!({"version": 1, "kind": "logs", "service": id, "lines": lines}));
+            crate::render::answer(
+                &json!({"version": 1, "kind": "logs", "service": id, "lines": lines}),
+            );
         } else {
             print(context, &lines)?;
         }
@@ -127,7 +129,7 @@ fn print(context: &Context, lines: &[LogLine]) -> Result<(), CommandError> {
             let mut value = line_json(line);
             value["version"] = json!(1);
             value["kind"] = json!("log");
-            text.push_str(&format!("{value}\n"));
+            text.push_str(&format!("{}\n", ss_core::text::json(&value)));
         } else {
             let about = format!("{} {}", line.time, line.source);
             text.push_str(&format!("{} {}\n", context.style.dim(about.trim()), line.message));
@@ -153,9 +155,8 @@ pub async fn exec(context: &Context, args: &args::Exec) -> Result<Exit, CommandE
     }
     let ended = ss_engine::exec(run, id, record, &args.command).await?;
     if context.json {
-        println!(
-            "{}",
-            json!({"version": 1, "kind": "exec", "service": id, "exit_code": ended.code, "stdout": ended.stdout, "stderr": ended.stderr})
+        crate::render::answer(
+            &json!({"version": 1, "kind": "exec", "service": id, "exit_code": ended.code, "stdout": ended.stdout, "stderr": ended.stderr}),
         );
     } else {
         print!("{}", ended.stdout);

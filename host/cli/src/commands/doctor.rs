@@ -76,7 +76,7 @@ pub async fn run(context: &Context, args: &args::Doctor) -> Result<Exit, Command
 
 fn print(context: &Context, findings: &[Finding]) {
     if context.json {
-        println!("{}", json!({"version": 1, "kind": "doctor", "checks": findings}));
+        crate::render::answer(&json!({"version": 1, "kind": "doctor", "checks": findings}));
         return;
     }
     let style = context.style;

@@ -24,7 +24,9 @@ pub async fn run(context: &Context, args: &args::Environment) -> Result<Exit, Co
     let holder = store.holder().await?;
     if context.json {
         let env = project.env();
-        println!("{}", json!({"version": 1, "kind": "lock", "environment": env, "holder": holder}));
+        crate::render::answer(
+            &json!({"version": 1, "kind": "lock", "environment": env, "holder": holder}),
+        );
     } else {
         tell(context, holder.as_ref());
     }

@@ -165,7 +165,7 @@ fn list(context: &Context, environment: &Environment) -> Result<Exit, CommandErr
         names.extend(system.credential_names()?.iter().map(ToString::to_string));
     }
     if context.json {
-        println!("{}", json!({"version": 1, "kind": "vault", "keys": names}));
+        crate::render::answer(&json!({"version": 1, "kind": "vault", "keys": names}));
     } else {
         names.iter().for_each(|name| println!("{name}"));
     }
@@ -212,7 +212,9 @@ fn recipients(context: &Context, command: &Recipients) -> Result<Exit, CommandEr
                     .iter()
                     .map(|one| json!({"key": one.key, "name": one.comment, "own": one.own}))
                     .collect();
-                println!("{}", json!({"version": 1, "kind": "recipients", "recipients": keys}));
+                crate::render::answer(
+                    &json!({"version": 1, "kind": "recipients", "recipients": keys}),
+                );
             } else {
                 for one in &listed {
                     let own = if one.own { "(this vault's own)" } else { "" };
