@@ -381,7 +381,9 @@ async fn close(
     message: &str,
 ) -> Result<Stands, StoreError> {
     let (store, call, message) = (&run.ports.store, &change.call, message.to_owned());
-    if !progress.wrote {
+    // A create that found what an earlier one made has sent nothing, and still there is something.
+    let is_found = change.kind == CallKind::Create && progress.checkpoint.is_some();
+    if !progress.wrote && !is_found {
         let end = CallEnd::Untouched { message };
         store.append(&Entry::Outcome { call: call.clone(), end }).await?;
         return Ok(Stands::Before);
