@@ -132,7 +132,9 @@ fn ctrl_c_leaves_a_usable_terminal() {
     let place = Place::new();
     let port = free_port();
     process(&place, port, "sleep 60");
-    let _sandbox = Sandbox::start(&place, port, &place.path().join("sandbox.yaml"));
+    let sandbox = Sandbox::start(&place, port, &place.path().join("sandbox.yaml"));
+    // A request that is in flight for as long as this takes: one Ctrl-C alone does not end the run.
+    sandbox.fault("POST /fly/v1/apps", 1, &serde_json::json!({"delay_ms": 20_000}));
     let mut terminal = Terminal::start(&place, 80, "deploy --env=sandbox", &[]);
     terminal.shows("api via fly");
     thread::sleep(Duration::from_millis(300));

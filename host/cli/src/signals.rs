@@ -53,6 +53,8 @@ async fn obey(stop: &Stop) {
         );
         next(&mut signals).await;
     }
+    // The terminal shows the key that was pressed; what comes next begins a line.
+    eprintln!();
     // Everything that matters is on disk already; the next run goes on from there.
     std::process::exit(Exit::Interrupted as i32);
 }
