@@ -131,7 +131,10 @@ impl Shared {
         let fault = if path.starts_with("/_control") { None } else { self.count(&line, &path) };
         let forward = || self.forward(&request);
         let answer = match fault {
-            Some(Fault::KilledBefore) => return Ok(self.kill()),
+            Some(Fault::KilledBefore) => {
+                self.kill();
+                return Ok(());
+            }
             Some(Fault::KilledAfter) => return forward().map(|_| self.kill()),
             Some(Fault::CutBefore) => return Ok(()),
             Some(Fault::CutAfter) => return forward().map(drop),

@@ -12,7 +12,7 @@ use ss_ports::{CallError, Event};
 use ss_testkit::sample;
 
 use crate::cloud::Answer;
-use crate::things::{self, Things, call, ensure, failed, on, outcome, send, with};
+use crate::things::{self, Things, call, ensure, failed, on, outcome, with};
 use crate::world::{LINEAGE, World, after, told, wants, wants_of};
 
 #[tokio::test]
