@@ -10,10 +10,10 @@ use starsystem_provisioner::{Failure, Outcome, Recorded, Service, checkpoint, lo
 
 use crate::api::{Api, App};
 use crate::app;
-use crate::config::{self, MARK};
+use crate::config;
 use crate::machine::Machine;
 use crate::probe::{self, Probed};
-use crate::record::{self, Attributes, Surroundings};
+use crate::record::{self, Attributes, Ours, Surroundings};
 use crate::refusal::Names;
 use crate::rollout::{self, Rollout};
 use crate::target::Target;
@@ -22,7 +22,7 @@ use crate::target::Target;
 pub(crate) struct Deploy<'a> {
     pub(crate) api: &'a Api,
     pub(crate) target: &'a Target,
-    mark: &'a str,
+    ours: Ours,
     /// What the machines are called before their number.
     pub(crate) stem: &'a str,
     /// The configuration every machine should have.
@@ -54,7 +54,7 @@ pub fn apply(
     let deploy = Deploy {
         api: &api,
         target,
-        mark: &service.mark,
+        ours: Ours::of(&service.mark, recorded.map(|recorded| &recorded.attributes)),
         stem: rollout::stem(&service.id),
         wanted,
         secrets_version: secrets.version,
@@ -123,9 +123,9 @@ impl Deploy<'_> {
         self.machines.iter().filter(|machine| self.is_ours(machine) && !machine.is_gone())
     }
 
-    /// Whether a machine bears the service's mark.
+    /// Whether a machine is the service's.
     pub(crate) fn is_ours(&self, machine: &Machine) -> bool {
-        machine.metadata(MARK) == Some(self.mark)
+        self.ours.has(machine)
     }
 
     /// Keeps what a machine is like now, durably.
@@ -145,7 +145,7 @@ impl Deploy<'_> {
 
     fn record(&self) -> Recorded<Attributes> {
         let Target { app, org, .. } = self.target;
-        let attributes = Attributes::observed(app, org, &self.around, &self.machines, self.mark);
+        let attributes = Attributes::observed(app, org, &self.around, &self.machines, &self.ours);
         record::record(attributes, self.target.url())
     }
 

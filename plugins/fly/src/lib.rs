@@ -10,6 +10,7 @@ mod config;
 mod deploy;
 mod destroy;
 mod duration;
+mod find;
 mod health;
 mod lease;
 mod machine;
@@ -49,6 +50,13 @@ impl Provisioner for Fly {
         recorded: Recorded<Attributes>,
     ) -> Result<Option<Recorded<Attributes>>, Failure> {
         read::read(&service, &recorded)
+    }
+
+    fn find(
+        service: Service<Target>,
+        id: String,
+    ) -> Result<Option<Recorded<Attributes>>, Failure> {
+        find::app(&service.target, &service.mark, id)
     }
 
     fn destroy(recorded: Recorded<Attributes>) -> Result<(), Failure> {

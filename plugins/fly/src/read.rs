@@ -3,7 +3,7 @@
 use starsystem_provisioner::{Failure, Recorded, Service};
 
 use crate::api::Api;
-use crate::record::{self, Attributes, Surroundings};
+use crate::record::{self, Attributes, Ours, Surroundings};
 use crate::refusal::Names;
 use crate::target::Target;
 
@@ -28,7 +28,8 @@ pub fn read(
         }
     }
     let around = Surroundings { app, addresses, secrets };
-    let seen = Attributes::observed(&recorded.id, &earlier.org, &around, &machines, &service.mark);
+    let ours = Ours::of(&service.mark, Some(earlier));
+    let seen = Attributes::observed(&recorded.id, &earlier.org, &around, &machines, &ours);
     Ok(Some(record::record(seen.with_unseen(&machines, earlier), recorded.url.clone())))
 }
 

@@ -80,6 +80,29 @@ pub struct Surroundings {
     pub secrets: BTreeMap<String, String>,
 }
 
+/// Which machines of an app are the service's.
+#[derive(Debug, Clone, Default)]
+pub struct Ours {
+    /// The mark that the service's machines bear.
+    pub mark: String,
+    /// Ids of machines that are recorded as the service's, whoever made them.
+    pub recorded: BTreeSet<String>,
+}
+
+impl Ours {
+    /// Those of a service.
+    pub fn of(mark: &str, recorded: Option<&Attributes>) -> Self {
+        let machines = recorded.iter().flat_map(|recorded| recorded.machines.values());
+        let recorded = machines.map(|machine| machine.id.clone()).collect();
+        Self { mark: mark.to_owned(), recorded }
+    }
+
+    /// Whether a machine is one of them.
+    pub fn has(&self, machine: &Machine) -> bool {
+        machine.metadata(MARK) == Some(&self.mark) || self.recorded.contains(&machine.id)
+    }
+}
+
 impl Attributes {
     /// The facts about an app with these machines.
     pub fn observed(
@@ -87,11 +110,11 @@ impl Attributes {
         org: &str,
         around: &Surroundings,
         machines: &[Machine],
-        mark: &str,
+        ours: &Ours,
     ) -> Self {
         let live = machines.iter().filter(|machine| !machine.is_gone());
         let (ours, others): (Vec<&Machine>, Vec<&Machine>) =
-            live.partition(|machine| machine.metadata(MARK) == Some(mark));
+            live.partition(|machine| ours.has(machine));
         let reachable: Vec<&&Machine> =
             ours.iter().filter(|machine| machine.is_reachable()).collect();
         let digests = reachable.iter().filter_map(|machine| machine.image_ref.digest.as_deref());
@@ -166,13 +189,17 @@ mod tests {
     use super::*;
     use crate::machine::tests::machine;
 
+    fn ours() -> Ours {
+        Ours::of("ss-test", None)
+    }
+
     fn observed(machines: &[Machine]) -> serde_json::Value {
         let attributes = Attributes::observed(
             "my-app",
             "personal",
             &Surroundings::default(),
             machines,
-            "ss-test",
+            &ours(),
         );
         serde_json::to_value(attributes).unwrap()
     }
@@ -208,12 +235,21 @@ mod tests {
     }
 
     #[test]
+    fn a_recorded_machine_is_ours_without_the_mark() {
+        let by_hand = machine(json!({"id": "c", "name": "by-hand", "config": {}}));
+        let facts = MachineFacts { id: "c".to_owned(), ..MachineFacts::default() };
+        let machines = BTreeMap::from([("by-hand".to_owned(), facts)]);
+        let recorded = Attributes { machines, ..Attributes::default() };
+        assert!(Ours::of("ss-test", Some(&recorded)).has(&by_hand) && !ours().has(&by_hand));
+    }
+
+    #[test]
     fn a_silent_host_is_not_drift() {
         let seen = [machine(json!({}))];
-        let before = Attributes::observed("a", "o", &Surroundings::default(), &seen, "ss-test");
+        let before = Attributes::observed("a", "o", &Surroundings::default(), &seen, &ours());
         let silent = [machine(json!({"host_status": "unreachable", "config": null,
             "incomplete_config": {"metadata": {"ss_mark": "ss-test"}}}))];
-        let now = Attributes::observed("a", "o", &Surroundings::default(), &silent, "ss-test");
+        let now = Attributes::observed("a", "o", &Surroundings::default(), &silent, &ours());
         assert_eq!(now.with_unseen(&silent, &before), before);
     }
 }

@@ -95,6 +95,11 @@ impl Seen {
         }
     }
 
+    /// Whether there is all that a connection needs.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.endpoint.is_some() && self.database && self.role
+    }
+
     fn is_unfinished(&self) -> bool {
         self.branch.as_ref().is_some_and(|branch| branch.current_state == "init")
             || self.endpoint.as_ref().is_some_and(|endpoint| endpoint.current_state == "init")

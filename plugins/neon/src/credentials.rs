@@ -20,6 +20,15 @@ pub(crate) fn urls(place: &Place, host: &str) -> Result<Urls, Failure> {
     }
 }
 
+/// Shows the host what the URLs are now, so that it can tell whether those it keeps still are; both, or none where
+/// Neon stores no passwords.
+pub(crate) fn look(place: &Place) -> Result<(), Failure> {
+    if uri(place, true)?.is_some() {
+        uri(place, false)?;
+    }
+    Ok(())
+}
+
 /// `None` when the project stores no passwords.
 fn uri(place: &Place, pooled: bool) -> Result<Option<Secret>, Failure> {
     let reply = place

@@ -8,6 +8,7 @@ mod attributes;
 mod change;
 mod credentials;
 mod explain;
+mod find;
 mod make;
 mod operations;
 mod remove;
@@ -72,12 +73,22 @@ impl Provisioner for Neon {
     ) -> Result<Option<Recorded<Attributes>>, Failure> {
         let place = Place::of(&recorded.attributes, &service.target);
         if let Some(seen) = Seen::of(&place, Duration::ZERO)? {
+            if seen.is_whole() {
+                credentials::look(&place)?;
+            }
             return Ok(Some(seen.record(&place, &recorded.attributes.kept())));
         }
         if let Some(deleted) = remove::find_deleted(&place)? {
             log!("the Neon project {} was {}", place.project_id, deleted.story());
         }
         Ok(None)
+    }
+
+    fn find(
+        service: Service<Target>,
+        id: String,
+    ) -> Result<Option<Recorded<Attributes>>, Failure> {
+        find::project(&service.target, id)
     }
 
     fn destroy(recorded: Recorded<Attributes>) -> Result<(), Failure> {

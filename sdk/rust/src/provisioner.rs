@@ -24,11 +24,22 @@ pub trait Provisioner {
         recorded: Option<Recorded<Self::Attributes>>,
     ) -> Result<Outcome<Self::Attributes>, Failure>;
 
-    /// Reads the resource as it is; `None` when it no longer exists.
+    /// Reads the resource as it is; `None` when it no longer exists. Secrets that a reply holds tell the host what
+    /// the service's outputs are now, so a read asks for all of them or for none.
     fn read(
         service: Service<Self::Target>,
         recorded: Recorded<Self::Attributes>,
     ) -> Result<Option<Recorded<Self::Attributes>>, Failure>;
+
+    /// Reads a resource that this system did not make, by the vendor's id: what `ss import` takes over. `None` when
+    /// there is none. What it records counts as the service's own from then on. Without it there is no import.
+    fn find(
+        service: Service<Self::Target>,
+        id: String,
+    ) -> Result<Option<Recorded<Self::Attributes>>, Failure> {
+        let _ = (service, id);
+        Err(Failure::invalid("it cannot take over what exists already"))
+    }
 
     /// Removes the resource. One that is already gone is a success.
     fn destroy(recorded: Recorded<Self::Attributes>) -> Result<(), Failure>;

@@ -158,3 +158,35 @@ fn a_token_that_may_not_delete_is_a_failure() {
     let run = script.run(|| Fly::destroy(recorded(json!({}))));
     assert_eq!(run.result.unwrap_err().kind, FailureKind::Unauthorized);
 }
+
+#[test]
+fn an_app_made_by_hand_is_found_with_its_machines() {
+    let by_hand = json!({"image": "ghcr.io/me/api:v1", "guest": {"cpus": 1, "memory_mb": 256}});
+    let find = |fields: Value, id: &str| {
+        let mut script = reading();
+        script.owns("app", "my-app");
+        if id == "my-app" {
+            on_app(&mut script);
+            let (one, two) =
+                (machine("quiet-surf", &by_hand, json!({})), machine("b", &by_hand, json!({})));
+            on_machines(&mut script, &[&one, &two]);
+        }
+        let id = id.to_owned();
+        script.run(move || Fly::find(service(fields), id)).result
+    };
+    let found = find(json!({"count": 2}), "my-app").unwrap().unwrap().attributes;
+    assert_eq!((found.machines.len(), found.other_machines.len()), (2, 0));
+    let message = |fields, id| find(fields, id).unwrap_err().message;
+    assert!(message(json!({}), "other").contains("set `app: other`"));
+}
+
+#[test]
+fn machines_that_a_deploy_would_remove_are_told() {
+    let mut script = reading();
+    script.owns("app", "my-app");
+    on_app(&mut script);
+    let two = ["a", "b"].map(|name| machine(name, &json!({}), json!({})));
+    script.on("listMachines").reply(200, json!(two));
+    let failure = script.run(|| Fly::find(service(json!({})), "my-app".to_owned())).result;
+    assert!(failure.unwrap_err().message.contains("set `count: 2`"));
+}

@@ -4,6 +4,7 @@ mod adopt;
 mod create;
 mod destroy;
 mod errors;
+mod find;
 mod fixtures;
 mod manifest;
 mod read;

@@ -13,6 +13,7 @@ fn reads_the_same_facts_that_were_recorded() {
     for record in [recorded(json!({})), recorded(kept)] {
         let mut script = script(Phase::Read);
         sees(&mut script, project(), branch("archived"), endpoint("active"));
+        gets_urls(&mut script);
         let read = script.run(|| Neon::read(service(json!({})), record.clone())).result;
         assert_eq!(read.expect("read"), Some(record));
     }
@@ -22,6 +23,7 @@ fn reads_the_same_facts_that_were_recorded() {
 fn a_setting_wished_for_but_not_deployed_is_no_drift() {
     let mut script = script(Phase::Read);
     sees_all_well(&mut script);
+    gets_urls(&mut script);
     let wish = json!({"history_retention_seconds": 60, "suspend_timeout_seconds": 60, "database": "other"});
     let read = script.run(|| Neon::read(service(wish), recorded(json!({})))).result;
     assert_eq!(read.expect("read"), Some(recorded(json!({}))));
@@ -48,6 +50,15 @@ fn what_somebody_changed_shows() {
     assert!(attributes.endpoint_disabled);
     assert_eq!((attributes.database, attributes.role), (None, None));
     assert_eq!(run.waited_ms, 0, "a drift check does not wait for what is gone");
+}
+
+#[test]
+fn a_project_without_stored_passwords_is_not_asked_twice() {
+    let mut script = script(Phase::Read);
+    sees_all_well(&mut script);
+    script.on("getConnectionUri").reply(412, error("passwords are not stored"));
+    let read = script.run(|| Neon::read(service(json!({})), recorded(json!({})))).result;
+    assert_eq!(read.expect("read"), Some(recorded(json!({}))));
 }
 
 #[test]

@@ -34,7 +34,12 @@ impl<P: Provisioner> Guest for Export<P> {
         wanted: model::Service,
         recorded: model::ResourceRecord,
     ) -> Result<Option<model::ResourceRecord>, model::Failure> {
-        let found = P::read(service_in::<P>(wanted)?, record_in::<P>(recorded)?)?;
+        let service = service_in::<P>(wanted)?;
+        let found = match recorded.schema {
+            // Versions of attributes begin at 1: with 0 there are none yet, and the id is all that is known.
+            0 => P::find(service, recorded.id)?,
+            _ => P::read(service, record_in::<P>(recorded)?)?,
+        };
         Ok(found.map(|record| record.to_raw().into()))
     }
 
