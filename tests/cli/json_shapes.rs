@@ -28,7 +28,9 @@ const RUNS: &[(&str, &[&str], i32, Before)] = &[
     ("lock", &["unlock", "--env=sandbox"], 0, NOTHING),
     ("list", &["inspect", "--list", "--env=sandbox"], 0, NOTHING),
     ("inspect", &["inspect", "--env=sandbox"], 0, NOTHING),
+    ("verify", &["inspect", "--verify", "--env=sandbox"], 0, NOTHING),
     ("drift", &["drift", "--env=sandbox"], 0, NOTHING),
+    ("rollback", &["rollback", "--to={latest}", "--env=sandbox"], 0, NOTHING),
     ("plan", &["plan", "--env=sandbox"], 0, |place, _| {
         place.edit(OVERLAY, "project_name: my-app", "project_name: renamed");
     }),
@@ -46,6 +48,12 @@ const RUNS: &[(&str, &[&str], i32, Before)] = &[
     }),
     ("destroy", &["destroy", "--env=sandbox", "--yes=sandbox"], 0, NOTHING),
     ("destroy", &["destroy", "--env=sandbox", "--yes=sandbox"], 0, NOTHING),
+    ("import", &["import", "app-db", "{project}", "--env=sandbox"], 0, |_, sandbox| {
+        let branch =
+            json!({"name": "main", "database_name": "neondb", "role_name": "neondb_owner"});
+        let project = json!({"name": "theirs", "region_id": "aws-us-east-2", "pg_version": 17, "branch": branch});
+        sandbox.vendor("POST", "/neon/api/v2/projects", &json!({"project": project}));
+    }),
     ("error", &["explain", "SS9999"], 2, NOTHING),
 ];
 
@@ -80,6 +88,18 @@ fn close(schema: &mut Value) {
     }
 }
 
+/// An argument with ids that only a run knows.
+fn filled(argument: &str, place: &Place, sandbox: &Sandbox<'_>) -> String {
+    if argument.contains("{latest}") {
+        return argument.replace("{latest}", &place.latest());
+    }
+    if argument == "{project}" {
+        let listed = sandbox.vendor("GET", "/neon/api/v2/projects", &Value::Null);
+        return listed["projects"][0]["id"].as_str().expect("a project").to_owned();
+    }
+    argument.to_owned()
+}
+
 #[test]
 fn what_is_printed_is_what_the_schemas_say() {
     let schemas = schemas();
@@ -90,7 +110,8 @@ fn what_is_printed_is_what_the_schemas_say() {
     let mut shown = BTreeSet::new();
     for (kind, arguments, code, before) in RUNS {
         before(&place, &sandbox);
-        let ran = place.ss(arguments.iter().copied().chain(["--json"])).exits(*code);
+        let filled = arguments.iter().map(|argument| filled(argument, &place, &sandbox));
+        let ran = place.ss(filled.chain(["--json".to_owned()])).exits(*code);
         let document: Value = serde_json::from_str(&ran.stdout)
             .unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{}", ran.stdout));
         assert_eq!(document["kind"], *kind, "{arguments:?}");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::ArgValueCompleter;
+use ss_core::ident::EnvName;
 
 use crate::complete;
 
@@ -45,7 +46,11 @@ pub enum Command {
     /// Show what a deploy did, and what there is
     Inspect(Inspect),
     /// Compare what is recorded with what is there
-    Drift(Environment),
+    Drift(Drift),
+    /// Go back to an earlier deploy's credentials and state
+    Rollback(Rollback),
+    /// Take over a resource that exists, without changing it
+    Import(Import),
     /// Remove everything from an environment
     Destroy(Destroy),
     /// Show a service's log lines
@@ -176,6 +181,17 @@ pub struct Deploy {
     pub parallelism: usize,
 }
 
+impl Deploy {
+    /// The deploy of a whole environment, with nothing allowed that a person did not allow.
+    pub fn of(env: &EnvName, refresh: bool) -> Self {
+        let environment = Environment { env: Some(env.to_string()) };
+        let (service, allow_replace, allow_destroy, grant) = Default::default();
+        let scope = Scope { environment, service, refresh, allow_replace, allow_destroy, grant };
+        let (plan, dry_run, yes, allow_skip) = Default::default();
+        Self { scope, plan, dry_run, yes, allow_skip, parallelism: 16 }
+    }
+}
+
 /// `ss inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
@@ -194,6 +210,58 @@ pub struct Inspect {
     /// Show every request
     #[arg(long)]
     pub requests: bool,
+    /// Check that nobody changed the receipt since it was written
+    #[arg(long)]
+    pub verify: bool,
+}
+
+/// `ss drift`.
+#[derive(Debug, Args)]
+pub struct Drift {
+    /// The environment
+    #[command(flatten)]
+    pub environment: Environment,
+    /// Deploy afterwards, so that what is there is again as configured
+    #[arg(long, conflicts_with = "adopt")]
+    pub fix: bool,
+    /// Record what is there
+    #[arg(long)]
+    pub adopt: bool,
+}
+
+/// `ss rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The environment
+    #[command(flatten)]
+    pub environment: Environment,
+    /// List the deploys
+    #[arg(long, conflicts_with_all = ["to", "restore_config", "deploy"])]
+    pub list: bool,
+    /// The deploy to go back to: its id, or the first four characters or more
+    #[arg(long, value_name = "ID")]
+    pub to: Option<String>,
+    /// Put back the overlay too, as that deploy read it
+    #[arg(long, requires = "to")]
+    pub restore_config: bool,
+    /// Deploy afterwards
+    #[arg(long, requires = "to")]
+    pub deploy: bool,
+}
+
+/// `ss import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The service that takes it over
+    pub service: String,
+    /// The vendor's id of the resource: a Neon project's id, a Fly app's name
+    pub id: String,
+    /// The environment
+    #[command(flatten)]
+    pub environment: Environment,
+    /// Grant a plugin that is used for the first time what it asks for
+    #[arg(long, value_name = "NAME@DIGEST")]
+    pub grant: Vec<String>,
 }
 
 /// `ss destroy`.

@@ -70,6 +70,8 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Deploy(args) => block_on(commands::deploy::run(context, args)),
         Command::Inspect(args) => block_on(commands::inspect::run(context, args)),
         Command::Drift(args) => block_on(commands::drift::run(context, args)),
+        Command::Rollback(args) => block_on(commands::rollback::run(context, args)),
+        Command::Import(args) => block_on(commands::import::run(context, args)),
         Command::Destroy(args) => block_on(commands::destroy::run(context, args)),
         Command::Logs(args) => block_on(commands::day_two::logs(context, args)),
         Command::Exec(args) => block_on(commands::day_two::exec(context, args)),

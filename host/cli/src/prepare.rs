@@ -8,10 +8,12 @@ use ss_core::plan::{Allowed, Plan, Question, decide};
 use ss_core::state::{Progress, State};
 use ss_core::value::keyed_digest;
 use ss_core::{check::Checked, graph};
-use ss_engine::{Observed, Run, observe};
-use ss_ports::Vault;
+use ss_engine::{Observed, Run, observe, recover};
+use ss_ports::{Lease, Stored, Vault};
+use ss_store::RUNS_KEPT;
 
 use crate::args::Scope;
+use crate::context::Context;
 use crate::error::CommandError;
 use crate::project::Project;
 
@@ -91,4 +93,26 @@ pub async fn refreshed(run: &Arc<Run>, mut state: State) -> Result<State, Comman
         }
     }
     Ok(state)
+}
+
+/// The state, after what a killed run left open is finished.
+pub async fn recovered(
+    context: &Context,
+    run: &Arc<Run>,
+    stored: Stored,
+) -> Result<State, CommandError> {
+    if stored.open.is_empty() && stored.unfinished.is_none() {
+        return Ok(stored.state);
+    }
+    if !context.quiet {
+        eprintln!("the last run did not end; finishing what it began");
+    }
+    Ok(recover(run, stored).await?.0)
+}
+
+/// The end of a run that wrote: old runs are forgotten, and the lease is given back.
+pub async fn end(run: &Run, lease: Box<dyn Lease>) {
+    // What is kept for too long harms nobody, and the next run tries again.
+    let _ = run.ports.store.prune(RUNS_KEPT).await;
+    drop(lease);
 }

@@ -75,6 +75,7 @@ pub fn wire(
     let settings = Settings {
         system: config.system.clone(),
         environment: env,
+        overlay: overlay_text(project),
         connections,
         credentials: credentials(config),
         grants: BTreeMap::new(),
@@ -84,6 +85,11 @@ pub fn wire(
     };
     let ports = Ports { provisioners: Arc::new(catalog), egress, vault, store, clock, events };
     Ok(Wired { ports, settings, telemetry: context.telemetry.clone() })
+}
+
+/// The overlay without `_state`: what a snapshot keeps of the configuration.
+fn overlay_text(project: &Project) -> Option<String> {
+    ss_core::overlay::splice(&project.overlay.as_ref()?.1.text, None).ok()
 }
 
 impl Wired {

@@ -418,7 +418,7 @@ fn decide_existing(
     } else if record.progress != Progress::Complete {
         step.action = Action::Update;
         step.summary = match record.progress {
-            Progress::Unverified => "will update (rolled back: applied again)".to_owned(),
+            Progress::Unverified => "will update (what is there may not be as recorded)".to_owned(),
             Progress::Partial | Progress::Complete => {
                 "will update (finishes an interrupted deploy)".to_owned()
             }

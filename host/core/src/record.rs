@@ -45,6 +45,10 @@ pub enum RunKind {
     Rollback,
     /// `ss destroy`.
     Destroy,
+    /// `ss drift --adopt`.
+    Adopt,
+    /// `ss import`.
+    Import,
 }
 
 /// The start of a run.
@@ -119,6 +123,19 @@ pub enum Entry {
     },
 }
 
+impl Entry {
+    /// The run that it is about.
+    pub fn deploy(&self) -> &DeployId {
+        match self {
+            Self::Begin { header, .. } => &header.id,
+            Self::Intent { call, .. }
+            | Self::Checkpoint { call, .. }
+            | Self::Outcome { call, .. } => &call.deploy,
+            Self::End { deploy, .. } => deploy,
+        }
+    }
+}
+
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "kebab-case")]
@@ -154,7 +171,7 @@ pub enum DeployStatus {
     Failed,
     /// It was stopped.
     Interrupted,
-    /// A rollback put back what was before it.
+    /// It was a rollback: it put back what an earlier run left.
     RolledBack,
 }
 
@@ -337,9 +354,13 @@ pub struct Receipt {
     pub counts: RequestCount,
     /// The state's serial after the run.
     pub serial: u64,
+    /// Digests over all of the above, see [`crate::ledger`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
 }
 
-/// What a run left behind, to go back to. The credentials are sealed by the vault.
+/// What a run left behind, to go back to; of a rollback: what it took the place of. The credentials are sealed by
+/// the vault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Version of this shape: 1.
@@ -350,4 +371,7 @@ pub struct Snapshot {
     pub state: State,
     /// The service credentials after it, sealed: a JSON object service → name → value.
     pub credentials: Vec<u8>,
+    /// The overlay as the run read it, without `_state`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<String>,
 }

@@ -57,7 +57,7 @@ pub enum Progress {
     Complete,
     /// It did not: the record is the last checkpoint, and the next deploy goes on from it.
     Partial,
-    /// The record was put back by a rollback; what is there may be newer.
+    /// What is there may differ from the record: a rollback put it back, or a look at the real resource found so.
     Unverified,
 }
 

@@ -15,7 +15,7 @@ use ss_core::state::{self, Owned, Progress as RecordProgress, Recorded};
 use ss_core::text::printable;
 use ss_gate::call::{NamedSecret, Outcome, ResourceRecord, ServiceInput};
 use ss_gate::decide::{Origin, Phase};
-use ss_gate::manifest::ChangePhase;
+use ss_gate::manifest::{ChangePhase, Manifest};
 use ss_gate::secrets::Scrubber;
 use ss_ports::{Abort, CallError, Provisioner, StoreError, TapeEnd, TapeRecord, TapeWriter};
 use time::OffsetDateTime;
@@ -153,6 +153,7 @@ fn facts(run: &Run, change: &Change, mark: String) -> CallFacts {
         grant: run.grant(&plugin.pin.name),
         manifest: plugin.manifest.clone(),
         mark,
+        named: None,
         draft: (change.kind != CallKind::Destroy).then(|| change.draft.clone()),
     }
 }
@@ -245,7 +246,8 @@ async fn finish(
         Ok(Some(outcome)) => {
             let scrubber = scrubber(&progress);
             let record = made(run, &change, &progress, &scrubber, &outcome.made);
-            match outputs(&change, &progress, outcome.outputs) {
+            let manifest = &change.provisioner.plugin().manifest;
+            match outputs(manifest, &change.draft.provider, &progress, outcome.outputs) {
                 Ok(outputs) => applied(record, outputs, &scrubber.text(&outcome.summary)),
                 Err(why) => {
                     // The resource is there all the same, so what it is has to be kept.
@@ -287,13 +289,13 @@ fn applied(record: Recorded, outputs: BTreeMap<String, Secret>, summary: &str) -
 }
 
 /// The outputs by name, or why they cannot be used.
-fn outputs(
-    change: &Change,
+pub(crate) fn outputs(
+    manifest: &Manifest,
+    kind: &str,
     progress: &Progress,
     outputs: Vec<NamedSecret>,
 ) -> Result<BTreeMap<String, Secret>, String> {
-    let manifest = &change.provisioner.plugin().manifest;
-    let target = manifest.targets.iter().find(|target| target.kind == change.draft.provider);
+    let target = manifest.targets.iter().find(|target| target.kind == kind);
     let declared: BTreeSet<&str> = target
         .iter()
         .flat_map(|target| &target.outputs)
@@ -320,16 +322,21 @@ fn made(
     scrubber: &Scrubber,
     made: &ResourceRecord,
 ) -> Recorded {
-    let made = ResourceRecord {
-        id: scrubber.text(&made.id),
-        attributes: scrubber.value(made.attributes.clone()),
-        url: made.url.as_deref().map(|url| scrubber.text(url)),
-        schema: made.schema,
-    };
+    let made = scrubbed(scrubber, made);
     filled(change.draft.clone(), &made, progress.owned.clone(), run.ports.clock.now_ms())
 }
 
-fn scrubber(progress: &Progress) -> Scrubber {
+/// A record with every known secret blanked.
+pub(crate) fn scrubbed(scrubber: &Scrubber, record: &ResourceRecord) -> ResourceRecord {
+    ResourceRecord {
+        id: scrubber.text(&record.id),
+        attributes: scrubber.value(record.attributes.clone()),
+        url: record.url.as_deref().map(|url| scrubber.text(url)),
+        schema: record.schema,
+    }
+}
+
+pub(crate) fn scrubber(progress: &Progress) -> Scrubber {
     Scrubber::new(progress.secrets.iter().map(|(secret, _)| secret))
 }
 

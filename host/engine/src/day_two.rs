@@ -199,6 +199,7 @@ async fn ask(
         manifest: manifest.clone(),
         mark: call::mark(run, id, record),
         draft: None,
+        named: None,
     };
     let progress = Arc::new(Mutex::new(Progress {
         owned: record.owned.clone(),

@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde_json::Value;
 use ss_core::ident::ServiceId;
+use ss_core::ledger;
 use ss_core::plan::{Action, Plan, Step};
-use ss_core::record::{DeployStatus, Entry, Receipt, ServiceReceipt, Snapshot};
+use ss_core::record::{DeployStatus, Entry, Receipt, ServiceReceipt};
 use ss_core::state::State;
 use ss_ports::Event;
 
 use crate::failure::Failure;
 use crate::run::{Run, lock};
+use crate::snapshot;
 use crate::step::{Performed, StepEnd, perform};
 use crate::tokens;
 
@@ -165,7 +166,7 @@ impl<'p> Walk<'p> {
     fn receipt(&self, status: DeployStatus) -> Receipt {
         let ended = status != DeployStatus::Running;
         let steps = self.plan.steps.iter();
-        Receipt {
+        ledger::chained(Receipt {
             version: 1,
             header: self.run.header.clone(),
             status,
@@ -174,7 +175,8 @@ impl<'p> Walk<'p> {
             requests: self.run.requests(),
             counts: self.run.counts(),
             serial: self.serial,
-        }
+            chain: Vec::new(),
+        })
     }
 
     fn status(&self) -> DeployStatus {
@@ -211,7 +213,7 @@ impl<'p> Walk<'p> {
             deploy: Some(self.run.header.id.clone()),
             ..lock(&self.state).clone()
         };
-        let kept = self.keep_snapshot(state.clone()).await;
+        let kept = snapshot::keep(&self.run, state.clone()).await;
         let told = store.put_receipt(&self.receipt(status)).await;
         if let Err(error) = store.commit(&state, serial).await {
             self.serial = serial;
@@ -221,28 +223,6 @@ impl<'p> Walk<'p> {
         }
         kept?;
         Ok(told?)
-    }
-
-    async fn keep_snapshot(&self, state: State) -> Result<(), Failure> {
-        let credentials = self.sealed_credentials().await?;
-        let deploy = self.run.header.id.clone();
-        let snapshot = Snapshot { version: 1, deploy, state, credentials };
-        Ok(self.run.ports.store.put_snapshot(&snapshot).await?)
-    }
-
-    async fn sealed_credentials(&self) -> Result<Vec<u8>, Failure> {
-        let all = self.run.ports.vault.credentials().await?;
-        let plain: serde_json::Map<String, Value> = all
-            .iter()
-            .map(|(service, values)| {
-                let values = values
-                    .iter()
-                    .map(|(name, secret)| (name.clone(), Value::String(secret.expose().clone())));
-                (service.clone(), Value::Object(values.collect()))
-            })
-            .collect();
-        let plain = zeroize::Zeroizing::new(Value::Object(plain).to_string().into_bytes());
-        Ok(self.run.ports.vault.seal(&plain).await?)
     }
 }
 

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
+use serde_json::Value;
 use ss_core::ident::ServiceId;
 use ss_core::record::CallId;
+use ss_core::redact::Secret;
 use ss_core::state::{Recorded, State};
 use ss_core::value::{Difference, diff};
-use ss_gate::decide::Phase;
+use ss_gate::decide::{Origin, Phase};
 
 use crate::call;
 use crate::failure::Failure;
@@ -58,6 +60,7 @@ async fn one(run: &Arc<Run>, id: &ServiceId, record: &Recorded) -> Observed {
         manifest: provisioner.plugin().manifest.clone(),
         mark: mark.clone(),
         draft: None,
+        named: None,
     };
     let progress =
         Arc::new(Mutex::new(Progress { owned: record.owned.clone(), ..Progress::default() }));
@@ -66,7 +69,12 @@ async fn one(run: &Arc<Run>, id: &ServiceId, record: &Recorded) -> Observed {
     match provisioner.read(input, resource, session).await {
         Ok(None) => Observed::Gone,
         Ok(Some(actual)) => {
-            let differences = diff(&record.attributes, &actual.attributes);
+            let kept = match run.ports.vault.credentials().await {
+                Ok(mut kept) => kept.remove(id.as_str()).unwrap_or_default(),
+                Err(error) => return Observed::Unknown(error.into()),
+            };
+            let mut differences = diff(&record.attributes, &actual.attributes);
+            differences.extend(stale_credentials(record, &kept, &lock(&progress).secrets));
             if differences.is_empty() {
                 return Observed::Same;
             }
@@ -78,4 +86,35 @@ async fn one(run: &Arc<Run>, id: &ServiceId, record: &Recorded) -> Observed {
             Observed::Unknown(call::explained(&record.provider, &mut lock(&progress), error))
         }
     }
+}
+
+/// Where a credential stands in a list of differences.
+const CREDENTIALS: &str = "credentials.";
+
+/// The name of the credential that a difference is about.
+pub(crate) fn credential_of(difference: &Difference) -> Option<&str> {
+    difference.path.strip_prefix(CREDENTIALS)
+}
+
+/// Credentials in the vault that the provider no longer gives out. A read that was given secrets was given what the
+/// service gives to others; one that was given none says nothing, and neither does a vault that has none.
+fn stale_credentials(
+    record: &Recorded,
+    kept: &BTreeMap<String, Secret>,
+    seen: &[(Secret, Origin)],
+) -> Vec<Difference> {
+    if seen.is_empty() {
+        return Vec::new();
+    }
+    let stale = kept.iter().filter(|(name, value)| {
+        record.outputs.contains(*name) && !seen.iter().any(|(seen, _)| seen == *value)
+    });
+    let shown = |text: &str| Some(Value::String(text.to_owned()));
+    stale
+        .map(|(name, _)| Difference {
+            path: format!("{CREDENTIALS}{name}"),
+            before: shown("(secret)"),
+            after: shown("(secret, changed)"),
+        })
+        .collect()
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ss_core::ident::DeployId;
+use ss_core::ledger;
 use ss_core::record::{CallEnd, CallId, CallKind, DeployStatus, Entry, OpenCall, Receipt};
 use ss_core::redact::Secret;
 use ss_core::state::{Recorded, State};
@@ -61,7 +62,7 @@ async fn close_receipt(run: &Run, deploy: &DeployId) -> Result<(), Failure> {
         .into_iter()
         .find(|receipt| receipt.header.id == *deploy && receipt.status == DeployStatus::Running);
     if let Some(receipt) = killed {
-        let receipt = Receipt { status: DeployStatus::Interrupted, ..receipt };
+        let receipt = ledger::chained(Receipt { status: DeployStatus::Interrupted, ..receipt });
         run.ports.store.put_receipt(&receipt).await?;
     }
     Ok(())

@@ -52,6 +52,8 @@ pub struct Settings {
     pub system: SystemName,
     /// The environment.
     pub environment: EnvName,
+    /// The overlay as it was read, without `_state`: kept in the snapshot.
+    pub overlay: Option<String>,
     /// Connections pointed elsewhere.
     pub connections: BTreeMap<String, Override>,
     /// `credential_env` by service.

@@ -8,7 +8,7 @@ use ss_core::text::printable;
 use ss_gate::call::{Call, CallFailure, CallFailureKind, NamedSecret, Param, Reply};
 use ss_gate::decide::{Context, Denial, Origin, Permit, Rule, decide};
 use ss_gate::manifest::{Manifest, Rate};
-use ss_gate::owned::learn;
+use ss_gate::owned::{learn, learn_named};
 use ss_gate::secrets::{Captured, capture, fill};
 use ss_ports::{Abort, EgressError, Exchange, HttpReply, HttpRequest, RetryRules, TapeRecord};
 
@@ -126,7 +126,11 @@ impl Session {
             attempts: 0,
         });
         let failure = CallFailure { kind: CallFailureKind::Denied, message: denial.to_string() };
-        lock(&self.progress).denied = Some(denial);
+        {
+            let mut progress = lock(&self.progress);
+            progress.denied_first.get_or_insert_with(|| denial.clone());
+            progress.denied = Some(denial);
+        }
         if !recorded {
             self.write(&TapeRecord::Request { call, writes: false }, false).await?;
         }
@@ -252,6 +256,9 @@ impl Session {
         let owned = &mut lock(&self.progress).owned;
         let (connection, operation) = (permit.connection, permit.operation);
         learn(owned, connection, operation, call, permit.body.as_ref(), body, &self.facts.mark);
+        if let Some(named) = &self.facts.named {
+            learn_named(owned, connection, operation, call, body, named);
+        }
     }
 
     fn headers(&self, permit: &Permit<'_>, url: &str, reply: &HttpReply) -> Vec<Param> {

@@ -42,6 +42,8 @@ pub(crate) struct CallFacts {
     pub mark: String,
     /// The record that a checkpoint fills in; absent while only reading.
     pub draft: Option<Recorded>,
+    /// The id of the resource that the user wants to take over.
+    pub named: Option<String>,
 }
 
 /// What a call has come to, for the engine to read when it is over.
@@ -52,6 +54,8 @@ pub(crate) struct Progress {
     pub usage: Usage,
     /// The gate's answer to the last request, when it was no.
     pub denied: Option<Denial>,
+    /// The first time that the gate's answer was no.
+    pub denied_first: Option<Denial>,
     /// Whether an unsafe request may have left the machine.
     pub wrote: bool,
     /// What is left of the tape that is replayed.
@@ -259,12 +263,7 @@ impl HostCalls for Session {
 
     async fn checkpoint(&mut self, partial: ResourceRecord) -> Result<(), Abort> {
         let Some(draft) = self.facts.draft.clone() else { return Ok(()) };
-        let partial = ResourceRecord {
-            id: self.scrubber().text(&partial.id),
-            attributes: self.scrubber().value(partial.attributes),
-            url: partial.url.map(|url| self.scrubber().text(&url)),
-            schema: partial.schema,
-        };
+        let partial = crate::call::scrubbed(self.scrubber(), &partial);
         match self.replayed() {
             // The intent of this call holds the tape's last checkpoint already.
             Some(TapeRecord::Checkpoint(recorded)) if *recorded == partial => Ok(()),

@@ -159,7 +159,11 @@ async fn create_or_update(
 }
 
 /// The plugin that the plan was made with.
-fn planned(run: &Run, step: &Step, apply: &Apply) -> Result<Arc<dyn Provisioner>, Failure> {
+pub(crate) fn planned(
+    run: &Run,
+    step: &Step,
+    apply: &Apply,
+) -> Result<Arc<dyn Provisioner>, Failure> {
     let provisioner = run.ports.provisioners.for_target(&step.kind);
     let provisioner = provisioner.map_err(|error| Failure::new("SS0301", error.to_string()))?;
     if provisioner.plugin().pin.digest == apply.plugin.digest {
@@ -169,7 +173,7 @@ fn planned(run: &Run, step: &Step, apply: &Apply) -> Result<Arc<dyn Provisioner>
     Err(Failure::new("SS0302", message).hint("plan again"))
 }
 
-fn draft(
+pub(crate) fn draft(
     run: &Run,
     step: &Step,
     apply: &Apply,
@@ -369,7 +373,10 @@ async fn inputs(run: &Run, apply: &Apply) -> Result<Vec<(String, Secret)>, Failu
 }
 
 /// The injected names in order, with their values as far as the vault has them.
-async fn found_inputs(run: &Run, apply: &Apply) -> Result<Vec<(String, Option<Secret>)>, Failure> {
+pub(crate) async fn found_inputs(
+    run: &Run,
+    apply: &Apply,
+) -> Result<Vec<(String, Option<Secret>)>, Failure> {
     if apply.inputs.is_empty() {
         return Ok(Vec::new());
     }
@@ -381,7 +388,7 @@ async fn found_inputs(run: &Run, apply: &Apply) -> Result<Vec<(String, Option<Se
     Ok(found.collect())
 }
 
-async fn input_digests(
+pub(crate) async fn input_digests(
     run: &Run,
     inputs: &[(String, Secret)],
 ) -> Result<BTreeMap<String, String>, Failure> {

@@ -1,4 +1,5 @@
-//! How ids become this service's own: by an answer that made them, or by a reply that carries its mark.
+//! How ids become this service's own: by an answer that made them, by a reply that carries its mark, or because the
+//! user named them.
 
 use serde_json::Value;
 use ss_core::state::Owned;
@@ -48,6 +49,37 @@ pub fn learn(
             }
         }
     }
+    if ids.is_empty() {
+        owned.remove(&connection.name);
+    }
+}
+
+/// Adds what a successful read shows while a resource is taken over: the id that the user named, where the plugin used
+/// it and the vendor knows it, and the ids of what is inside of it.
+pub fn learn_named(
+    owned: &mut Owned,
+    connection: &Connection,
+    operation: &Operation,
+    call: &Call,
+    reply: &Value,
+    named: &str,
+) {
+    let ids = owned.entry(connection.name.clone()).or_default();
+    let value = |name: &str| call.params.iter().find(|param| param.name == name);
+    let mut inside = false;
+    for name in operation.route.params().filter(|name| connection.owns_param(name)) {
+        let Some(param) = value(name).filter(|param| param.value == named) else { continue };
+        ids.entry(name.to_owned()).or_default().insert(param.value.clone());
+        inside = true;
+    }
+    for adoption in operation.adopts.iter().filter(|_| inside) {
+        let Some(pattern) = adoption.id.as_deref().and_then(|id| Pattern::parse(id).ok()) else {
+            continue;
+        };
+        let found = pattern.select(reply).into_iter().filter_map(|(_, value)| id_text(value));
+        ids.entry(adoption.param.clone()).or_default().extend(found);
+    }
+    ids.retain(|_, values| !values.is_empty());
     if ids.is_empty() {
         owned.remove(&connection.name);
     }

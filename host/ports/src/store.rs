@@ -180,4 +180,7 @@ pub trait StateStore: Send + Sync {
     async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError>;
     /// Reads a snapshot.
     async fn snapshot(&self, deploy: &DeployId) -> Result<Option<Snapshot>, StoreError>;
+    /// Removes what is kept of all but this many runs, and says of which: the oldest go. Those that the journal speaks
+    /// of stay. Only for the holder of the lease.
+    async fn prune(&self, keep: usize) -> Result<Vec<DeployId>, StoreError>;
 }

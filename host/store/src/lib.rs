@@ -40,4 +40,5 @@ mod runs;
 mod tape;
 
 pub use local::LocalStore;
+pub use overlay::replace as replace_overlay;
 pub use runs::RUNS_KEPT;

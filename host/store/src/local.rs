@@ -35,13 +35,6 @@ impl LocalStore {
         Self { paths: Paths { directory, overlay }, runs, vault, writer: Mutex::new(None) }
     }
 
-    /// Removes the receipts, snapshots and tapes of all but the newest runs, and says which. Those that the journal
-    /// needs stay. Only for the holder of the lease.
-    pub fn prune(&self, keep: usize) -> Result<Vec<DeployId>, StoreError> {
-        let journal = journal::read(&self.paths.journal())?;
-        self.runs.prune(keep, &journal.map_or_else(Vec::new, |journal| journal.entries))
-    }
-
     fn overlay_state(&self) -> Result<Option<State>, StoreError> {
         self.paths.overlay.as_deref().map_or(Ok(None), overlay::read)
     }
@@ -180,6 +173,11 @@ impl StateStore for LocalStore {
 
     async fn snapshot(&self, deploy: &DeployId) -> Result<Option<Snapshot>, StoreError> {
         self.runs.snapshot(deploy)
+    }
+
+    async fn prune(&self, keep: usize) -> Result<Vec<DeployId>, StoreError> {
+        let journal = journal::read(&self.paths.journal())?;
+        self.runs.prune(keep, &journal.map_or_else(Vec::new, |journal| journal.entries))
     }
 }
 

@@ -25,6 +25,16 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), StoreError> {
     files::try_beside(&real(path)?).and_then(|()| permissions(path).map(drop))
 }
 
+/// Puts another text in the overlay's place; the `_state` that is in the file stays.
+pub fn replace(path: &Path, text: &str) -> Result<(), StoreError> {
+    let path = &fs::canonicalize(path).map_err(|error| failed("find", path, &error))?;
+    let permissions =
+        fs::metadata(path).map_err(|error| failed("read", path, &error))?.permissions();
+    let state = read(path)?;
+    let after = overlay::splice(text, state.as_ref()).map_err(|error| unusable(path, &error))?;
+    Beside::write(path, after.as_bytes(), Some(permissions))?.put()
+}
+
 /// Writes the state into the overlay as it is at this moment: its permissions stay, a link stays a link.
 pub(crate) fn write(path: &Path, state: &State) -> Result<(), StoreError> {
     let path = &real(path)?;

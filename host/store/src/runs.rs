@@ -97,7 +97,7 @@ impl Runs {
         keep: usize,
         entries: &[Entry],
     ) -> Result<Vec<DeployId>, StoreError> {
-        let needed: BTreeSet<&DeployId> = entries.iter().map(deploy_of).collect();
+        let needed: BTreeSet<&DeployId> = entries.iter().map(Entry::deploy).collect();
         let ids = self.receipts()?.found.into_iter().skip(keep).map(|receipt| receipt.header.id);
         let old: Vec<DeployId> = ids.filter(|id| !needed.contains(id)).collect();
         for id in &old {
@@ -110,16 +110,6 @@ impl Runs {
             removed(fs::remove_file(&receipt), &receipt)?;
         }
         Ok(old)
-    }
-}
-
-fn deploy_of(entry: &Entry) -> &DeployId {
-    match entry {
-        Entry::Begin { header, .. } => &header.id,
-        Entry::Intent { call, .. }
-        | Entry::Checkpoint { call, .. }
-        | Entry::Outcome { call, .. } => &call.deploy,
-        Entry::End { deploy, .. } => deploy,
     }
 }
 

@@ -12,6 +12,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 /// A directory and a home of its own.
 pub struct Place {
     directory: tempfile::TempDir,
@@ -83,6 +85,23 @@ impl Place {
         let user = url.split_once("://").and_then(|(_, rest)| rest.split_once('@'));
         let password = user.and_then(|(user, _)| user.split_once(':'));
         password.expect("a URL with a password").1.to_owned()
+    }
+
+    /// The id of the latest run.
+    pub fn latest(&self) -> String {
+        self.json(["inspect", "--env=sandbox", "--json"])["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Runs `ss` to a good end, and reads its answer.
+    #[track_caller]
+    pub fn json<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Value {
+        let ran = self.ss(arguments).exits(0);
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stdout))
+    }
+
+    /// Where the store keeps the sandbox environment.
+    pub fn store(&self) -> PathBuf {
+        self.home().join("systems/my-app/sandbox")
     }
 
     /// Runs `ss` to its end.

@@ -48,6 +48,33 @@ impl<'p> Sandbox<'p> {
         serde_json::from_str(&answer.body).unwrap_or(Value::Null)
     }
 
+    /// A request to the vendors' own API, as somebody with a token and a browser would make it. Waits while Neon works.
+    #[track_caller]
+    pub fn vendor(&self, method: &str, path: &str, body: &Value) -> Value {
+        let token =
+            if path.starts_with("/neon") { "sandbox-neon-key" } else { "sandbox-fly-token" };
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        for _ in 0..200 {
+            let answer = http::request_as(self.port, method, path, Some(&body), token)
+                .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+            match answer.status {
+                423 | 429 => std::thread::sleep(std::time::Duration::from_millis(50)),
+                200..300 => return serde_json::from_str(&answer.body).unwrap_or(Value::Null),
+                _ => panic!("{method} {path}: {answer:?}"),
+            }
+        }
+        panic!("{method} {path}: still busy")
+    }
+
+    /// Lifts the limits on how often may be asked: for tests that run the binary more often than a person would.
+    pub fn without_limits(&self) {
+        let settings = serde_json::json!({
+            "fly": {"rate_limits": false},
+            "neon": {"account_requests_per_minute": 1_000_000, "route_requests_per_second": 100_000},
+        });
+        self.control("POST", "settings", &settings);
+    }
+
     /// The requests that arrived, oldest first: `METHOD path`.
     pub fn requests(&self) -> Vec<String> {
         let journal = self.control("GET", "journal", &Value::Null);

@@ -79,6 +79,7 @@ pub fn receipt(number: u32, status: DeployStatus) -> Receipt {
         requests: Vec::new(),
         counts: RequestCount::default(),
         serial: 0,
+        chain: Vec::new(),
     }
 }
 

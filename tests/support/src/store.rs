@@ -149,6 +149,17 @@ impl StateStore for MemoryStore {
     async fn snapshot(&self, deploy: &DeployId) -> Result<Option<Snapshot>, StoreError> {
         Ok(self.kept().snapshots.get(deploy).cloned())
     }
+
+    async fn prune(&self, keep: usize) -> Result<Vec<DeployId>, StoreError> {
+        let old = self.receipts().await?.into_iter().skip(keep);
+        let mut old: Vec<DeployId> = old.map(|receipt| receipt.header.id).collect();
+        let mut kept = self.kept();
+        old.retain(|id| kept.journal.iter().all(|entry| entry.deploy() != id));
+        kept.receipts.retain(|id, _| !old.contains(id));
+        kept.snapshots.retain(|id, _| !old.contains(id));
+        kept.tapes.retain(|call, _| !old.contains(&call.deploy));
+        Ok(old)
+    }
 }
 
 fn check_serial(expected: u64, found: u64) -> Result<(), StoreError> {

@@ -29,6 +29,7 @@ pub async fn state_store_suite(new_place: impl Fn() -> Place) {
     snapshots_are_kept(new_place()).await;
     tapes_are_kept(new_place()).await;
     parallel_entries_are_all_kept(new_place()).await;
+    old_runs_are_pruned(new_place()).await;
 }
 
 async fn is_empty_at_first(place: Place) {
@@ -167,10 +168,23 @@ async fn snapshots_are_kept(place: Place) {
         deploy: deploy(1),
         state: State::empty("line"),
         credentials: vec![0, 159, 146, 150],
+        overlay: Some("environment: prod\n".to_owned()),
     };
     place().put_snapshot(&snapshot).await.unwrap();
     assert_eq!(place().snapshot(&deploy(1)).await.unwrap(), Some(snapshot));
     assert_eq!(place().snapshot(&deploy(2)).await.unwrap(), None);
+}
+
+async fn old_runs_are_pruned(place: Place) {
+    let store = place();
+    for number in 1..=4 {
+        store.put_receipt(&receipt(number, DeployStatus::Completed)).await.unwrap();
+    }
+    store.append(&begin(1, "line", 0)).await.unwrap();
+    assert_eq!(store.prune(2).await.unwrap(), [deploy(2)]);
+    let left: Vec<DeployId> =
+        place().receipts().await.unwrap().into_iter().map(|receipt| receipt.header.id).collect();
+    assert_eq!(left, [deploy(4), deploy(3), deploy(1)]);
 }
 
 async fn tapes_are_kept(place: Place) {

@@ -9,8 +9,7 @@ use ss_core::check::Checked;
 use ss_core::plan::{Action, Plan};
 use ss_core::record::{DeployStatus, RunKind};
 use ss_core::state::State;
-use ss_engine::{Failure, Offers, Report, Run, Stop, execute, note_unchanged, recover};
-use ss_ports::Stored;
+use ss_engine::{Failure, Offers, Report, Run, Stop, execute, note_unchanged};
 
 use crate::args;
 use crate::catalog::Catalog;
@@ -59,7 +58,7 @@ async fn deploy(
         .as_ref()
         .is_some_and(|stored| stored.unfinished.is_some() || !stored.open.is_empty());
     let mut state = match stored {
-        Some(stored) => recovered(context, &run, stored).await?,
+        Some(stored) => prepare::recovered(context, &run, stored).await?,
         None => State::empty(lineage),
     };
     if args.scope.refresh {
@@ -77,11 +76,12 @@ async fn deploy(
     }
     confirm(context, args, &plan)?;
     let report = execute(&run, &plan, state).await?;
-    drop(lease);
+    prepare::end(&run, lease).await;
     Ok(tell(context, project, &run, &plan, &report))
 }
 
-fn output(context: &Context) -> Output {
+/// Where progress goes.
+pub fn output(context: &Context) -> Output {
     match (context.quiet, context.json) {
         (true, _) => Output::Quiet,
         (false, true) => Output::Stderr,
@@ -89,22 +89,9 @@ fn output(context: &Context) -> Output {
     }
 }
 
-fn new_lineage() -> String {
+/// A lineage for a first deploy.
+pub fn new_lineage() -> String {
     uuid::Uuid::new_v4().to_string()
-}
-
-async fn recovered(
-    context: &Context,
-    run: &Arc<Run>,
-    stored: Stored,
-) -> Result<State, CommandError> {
-    if stored.open.is_empty() && stored.unfinished.is_none() {
-        return Ok(stored.state);
-    }
-    if !context.quiet {
-        eprintln!("the last run did not end; finishing what it began");
-    }
-    Ok(recover(run, stored).await?.0)
 }
 
 fn refuse_skips(args: &args::Deploy, checked: &Checked) -> Result<(), CommandError> {

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::{CommandError, failure_text};
 use crate::exit::Exit;
 use crate::project::Project;
-use crate::render::progress::{Output, Progress};
+use crate::render::progress::Progress;
 use crate::render::{inspect, plan as render};
 use crate::{local_cloud, prepare, signals, wire};
 
@@ -21,14 +21,7 @@ pub async fn run(context: &Context, args: &args::Destroy) -> Result<Exit, Comman
     let project = Project::open(context, args.environment.env.as_deref())?;
     let catalog = project.catalog(context, &[])?;
     let config = project.config()?;
-    let output = if context.quiet {
-        Output::Quiet
-    } else if context.json {
-        Output::Stderr
-    } else {
-        Output::Stdout
-    };
-    let events = Arc::new(Progress::new(output, context.style));
+    let events = Arc::new(Progress::new(super::deploy::output(context), context.style));
     let wired = wire::wire(context, &project, &config, catalog, events, 16)?;
     let store = wired.ports.store.clone();
     let lease = store.lock(wire::holder(format!("ss destroy --env={}", project.env()))).await?;
@@ -52,7 +45,7 @@ pub async fn run(context: &Context, args: &args::Destroy) -> Result<Exit, Comman
     }
     confirm(context, args, &project, &plan)?;
     let report = execute(&run, &plan, state).await?;
-    drop(lease);
+    prepare::end(&run, lease).await;
     for (service, failure) in &report.failures {
         eprint!("`{service}` was not destroyed: {}", failure_text(failure));
     }

@@ -1,103 +1,130 @@
 //! `ss drift`: what is recorded against what is there. Reads only.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use ss_core::ident::ServiceId;
 use ss_core::record::RunKind;
-use ss_core::text::printable;
-use ss_engine::{Failure, Observed, Stop, observe};
+use ss_core::state::State;
+use ss_engine::{Failure, Observed, Run, Stop, adopt, observe};
 
-use crate::args::Environment;
+use crate::args;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::Project;
-use crate::render::plan as render;
-use crate::render::progress::{Output, Progress};
-use crate::{local_cloud, wire};
+use crate::render::drift::{self as render, Notes};
+use crate::render::plan;
+use crate::{local_cloud, prepare, wire};
 
-/// Compares.
-pub async fn run(context: &Context, args: &Environment) -> Result<Exit, CommandError> {
-    let project = Project::open(context, args.env.as_deref())?;
+/// Compares, and with `--adopt` or `--fix` does something about it.
+pub async fn run(context: &Context, args: &args::Drift) -> Result<Exit, CommandError> {
+    let project = Project::open(context, args.environment.env.as_deref())?;
     let catalog = project.catalog(context, &[])?;
     let checked = project.checked(context, &catalog)?;
     let config = checked.config.as_ref().expect("a usable configuration is there");
-    let events = Arc::new(Progress::new(Output::Quiet, context.style));
-    let wired = wire::wire(context, &project, config, catalog, events, 16)?;
+    let notes = Arc::new(Notes::default());
+    let wired = wire::wire(context, &project, config, catalog, notes.clone(), 16)?;
+    let lease = match args.adopt {
+        true => {
+            let command = format!("ss drift --adopt --env={}", project.env());
+            Some(wired.ports.store.lock(wire::holder(command)).await?)
+        }
+        false => None,
+    };
     let Some(stored) = wired.ports.store.load().await? else {
         return Err(Failure::new("SS0407", format!("nothing is recorded for `{}`", project.env()))
             .hint("deploy first")
             .into());
     };
     local_cloud::ensure(context, &project, &wired.settings.connections)?;
-    let run = wired.run(RunKind::Deploy, stored.state.lineage.clone(), Stop::default());
-    let observed = observe(&run, &stored.state).await;
-    let drifted =
-        observed.values().any(|seen| matches!(seen, Observed::Drifted { .. } | Observed::Gone));
-    let unknown = observed.values().any(|seen| matches!(seen, Observed::Unknown(_)));
-    if context.json {
-        let services: Vec<Value> =
-            observed.iter().map(|(id, seen)| service_json(id.as_str(), seen)).collect();
-        crate::render::answer(
-            &json!({"version": 1, "kind": "drift", "environment": project.env(), "drifted": drifted, "services": services}),
-        );
-    } else {
-        for (id, seen) in &observed {
-            print!("{}", service_text(context, id.as_str(), seen));
+    let kind = if args.adopt { RunKind::Adopt } else { RunKind::Deploy };
+    let run = wired.run(kind, stored.state.lineage.clone(), Stop::default());
+    let state =
+        if args.adopt { prepare::recovered(context, &run, stored).await? } else { stored.state };
+    let observed = observe(&run, &state).await;
+    let found = Found::of(&observed);
+    tell(context, &project, &run, &observed, &notes, &found, args.fix);
+    if let Some(lease) = lease {
+        if found.drifted && !found.unknown {
+            record(context, &run, state, &observed).await?;
         }
-        if !context.quiet {
-            eprintln!("{}", context.style.dim(&render::requests(run.counts())));
-        }
+        prepare::end(&run, lease).await;
+        return Ok(if found.unknown { Exit::Failed } else { Exit::Ok });
     }
-    Ok(match (unknown, drifted) {
+    if args.fix && found.drifted && !found.unknown {
+        return fix(context, &project).await;
+    }
+    Ok(match (found.unknown, found.drifted) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Drift,
         (false, false) => Exit::Ok,
     })
 }
 
-fn side(value: Option<&Value>) -> String {
-    match value {
-        None => "(none)".to_owned(),
-        Some(Value::String(text)) => printable(text, 100),
-        Some(other) => printable(&other.to_string(), 100),
-    }
+struct Found {
+    drifted: bool,
+    unknown: bool,
 }
 
-fn service_text(context: &Context, id: &str, seen: &Observed) -> String {
-    let style = context.style;
-    match seen {
-        Observed::Same => format!("{} {id}  no drift\n", style.green("✓")),
-        Observed::Gone => format!("{} {id}  gone\n", style.red("✗")),
-        Observed::Unknown(failure) => {
-            format!("{} {id}  could not be checked: {}\n", style.yellow("?"), failure.message)
-        }
-        Observed::Drifted { differences, .. } => {
-            let mut text = format!("{} {id}  drifted\n", style.yellow("~"));
-            for difference in differences {
-                let (recorded, actual) =
-                    (side(difference.before.as_ref()), side(difference.after.as_ref()));
-                let path = printable(&difference.path, 200);
-                text.push_str(&format!("      {path}: {recorded} → {actual}\n"));
-            }
-            text
+impl Found {
+    fn of(observed: &BTreeMap<ServiceId, Observed>) -> Self {
+        let any = |is: fn(&Observed) -> bool| observed.values().any(is);
+        Self {
+            drifted: any(|seen| matches!(seen, Observed::Drifted { .. } | Observed::Gone)),
+            unknown: any(|seen| matches!(seen, Observed::Unknown(_))),
         }
     }
 }
 
-fn service_json(id: &str, seen: &Observed) -> Value {
-    match seen {
-        Observed::Same => json!({"service": id, "status": "ok", "changes": []}),
-        Observed::Gone => json!({"service": id, "status": "gone", "changes": []}),
-        Observed::Unknown(failure) => {
-            json!({"service": id, "status": "unknown", "changes": [], "error": failure.message})
-        }
-        Observed::Drifted { differences, .. } => {
-            let changes: Vec<Value> = differences
-                .iter()
-                .map(|difference| json!({"path": difference.path, "recorded": difference.before, "actual": difference.after}))
-                .collect();
-            json!({"service": id, "status": "drifted", "changes": changes})
-        }
+fn tell(
+    context: &Context,
+    project: &Project,
+    run: &Run,
+    observed: &BTreeMap<ServiceId, Observed>,
+    notes: &Notes,
+    found: &Found,
+    fix: bool,
+) {
+    // With `--fix`, the deploy that follows is the answer.
+    if context.json && !fix {
+        let service =
+            |(id, seen): (&ServiceId, &Observed)| render::json(id.as_str(), seen, &notes.of(id));
+        let services: Vec<Value> = observed.iter().map(service).collect();
+        crate::render::answer(
+            &json!({"version": 1, "kind": "drift", "environment": project.env(), "drifted": found.drifted,
+                   "services": services, "requests": run.counts()}),
+        );
+        return;
     }
+    for (id, seen) in observed {
+        let text = render::text(context.style, id.as_str(), seen, &notes.of(id));
+        if context.json { eprint!("{text}") } else { print!("{text}") }
+    }
+    if !context.quiet {
+        eprintln!("{}", context.style.dim(&plan::requests(run.counts())));
+    }
+}
+
+async fn record(
+    context: &Context,
+    run: &Run,
+    state: State,
+    observed: &BTreeMap<ServiceId, Observed>,
+) -> Result<(), CommandError> {
+    adopt(run, state, observed).await?;
+    if !context.json {
+        println!(
+            "{} Recorded as it is. `ss plan` shows where that is not as configured.",
+            context.style.green("✓")
+        );
+    }
+    Ok(())
+}
+
+/// Brings everything back to what is configured: a deploy that looks first.
+async fn fix(context: &Context, project: &Project) -> Result<Exit, CommandError> {
+    let deploy = args::Deploy::of(project.env(), true);
+    super::deploy::run(context, &deploy).await
 }

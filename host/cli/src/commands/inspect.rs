@@ -1,7 +1,8 @@
 //! `ss inspect`: receipts, and what there is.
 
 use serde_json::json;
-use ss_core::record::Receipt;
+use ss_core::ledger;
+use ss_core::record::{Receipt, RunKind};
 use ss_core::state::State;
 use ss_engine::Failure;
 
@@ -32,22 +33,25 @@ pub async fn run(context: &Context, args: &args::Inspect) -> Result<Exit, Comman
         return Ok(Exit::Ok);
     }
     let receipt = choose(&receipts, args.id.as_deref(), project.env().as_str())?;
-    let state = match &args.id {
-        // What there was after that deploy; a deploy without a snapshot left what there is.
-        Some(_) => store.snapshot(&receipt.header.id).await?.map(|snapshot| snapshot.state),
-        None => None,
-    };
-    let state = match state {
-        Some(state) => state,
-        None => store.load().await?.map_or_else(|| State::empty(""), |stored| stored.state),
-    };
+    if args.verify {
+        return verify(context, receipt);
+    }
+    let stored = store.load().await?.map_or_else(|| State::empty(""), |stored| stored.state);
+    let is_now = args.id.is_none() || stored.deploy.as_ref() == Some(&receipt.header.id);
+    let snapshot = if is_now { None } else { store.snapshot(&receipt.header.id).await? };
+    // What there was after that deploy; a deploy without a snapshot left what there is.
+    let state = snapshot.map_or(stored, |snapshot| snapshot.state);
     if context.json {
         crate::render::answer(&render::json_full(receipt, &state));
         return Ok(Exit::Ok);
     }
     print!("{}", render::text(receipt, context.style));
     if args.state {
-        print!("{}", render::state_text(&state));
+        let replaced = !is_now && receipt.header.run == RunKind::Rollback;
+        print!(
+            "{}",
+            render::state_text(receipt, &state, if replaced { "State before it" } else { "State" })
+        );
     }
     if args.requests {
         print!("{}", render::requests_text(receipt));
@@ -55,7 +59,27 @@ pub async fn run(context: &Context, args: &args::Inspect) -> Result<Exit, Comman
     Ok(Exit::Ok)
 }
 
-fn list(context: &Context, receipts: &[Receipt]) {
+/// Whether the receipt is as it was written.
+fn verify(context: &Context, receipt: &Receipt) -> Result<Exit, CommandError> {
+    let id = &receipt.header.id;
+    if let Err(why) = ledger::verify(receipt) {
+        let failure =
+            Failure::new("SS0410", format!("the receipt of {id} was tampered with: {why}"));
+        return Err(failure.hint("every other receipt stands for itself").into());
+    }
+    let requests = receipt.requests.len();
+    if context.json {
+        let value =
+            json!({"version": 1, "kind": "verify", "id": id, "intact": true, "requests": requests});
+        crate::render::answer(&value);
+    } else {
+        println!("{} {id} is intact: {requests} requests", context.style.green("✓"));
+    }
+    Ok(Exit::Ok)
+}
+
+/// Prints all receipts.
+pub fn list(context: &Context, receipts: &[Receipt]) {
     if context.json {
         let deploys: Vec<_> = receipts
             .iter()
@@ -75,7 +99,8 @@ fn list(context: &Context, receipts: &[Receipt]) {
     }
 }
 
-fn choose<'r>(
+/// The receipt that an id, or the beginning of one, means; the latest without.
+pub fn choose<'r>(
     receipts: &'r [Receipt],
     id: Option<&str>,
     env: &str,

@@ -1,6 +1,7 @@
 //! Receipts and state as text and as JSON.
 
 use serde_json::{Value, json};
+use ss_core::plan;
 use ss_core::record::{DeployStatus, Receipt};
 use ss_core::state::State;
 use ss_core::text::printable;
@@ -72,10 +73,12 @@ pub fn text(receipt: &Receipt, style: Style) -> String {
     out
 }
 
-/// What there is, for a person.
-pub fn state_text(state: &State) -> String {
-    let mut out = String::from("\n── State ──\n");
-    for (id, record) in &state.services {
+/// What there is, for a person: a service before those that stand on it.
+pub fn state_text(receipt: &Receipt, state: &State, heading: &str) -> String {
+    let mut out = format!("\n── {heading} ──\n");
+    let backwards = plan::destroy(&receipt.header.system, &receipt.header.environment, state, None);
+    for id in backwards.steps.iter().rev().map(|step| &step.service) {
+        let record = &state.services[id];
         out.push_str(&format!("{id}\n"));
         out.push_str(&format!("  provider: {}\n", record.provider));
         out.push_str(&format!(

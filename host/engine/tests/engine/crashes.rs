@@ -69,6 +69,27 @@ pub async fn deploys(world: &World, desired: &[Desired], context: &str) {
 }
 
 #[tokio::test]
+async fn a_rollback_survives_everything() {
+    let (first, second) = ([wants("db", 1)], [wants("db", 2)]);
+    let worlds = everywhere(
+        async || {
+            let world = World::new();
+            deploys(&world, &first, "v1").await;
+            deploys(&world, &second, "v2").await;
+            world
+        },
+        async |world, faults| world.roll_back_under(faults, 1).await,
+        async |world, context| {
+            assert_eq!(world.cloud.things()["th-1"].size, 2, "{context}: nothing real is touched");
+            deploys(world, &first, context).await;
+            is_converged(world, &first, 1, context).await;
+        },
+    )
+    .await;
+    assert!(worlds > 16, "{worlds}");
+}
+
+#[tokio::test]
 async fn a_create_survives_everything() {
     let wanted = [wants("db", 1), taking(wants("api", 1), "db"), wants("other", 1)];
     let worlds = everywhere(

@@ -123,7 +123,10 @@ impl StateStore for WatchedStore {
         self.log.line("commit".to_owned());
         self.log.text(&json!(state));
         let journaled = self.inner.load().await?.expect("a run begins before it commits").state;
-        assert_eq!(called(&journaled), called(state), "a commit says what the journal says");
+        // A run without a call (a rollback, an import) changes what is recorded with its commit alone.
+        if self.inner.journal().iter().any(|entry| matches!(entry, Entry::Intent { .. })) {
+            assert_eq!(called(&journaled), called(state), "a commit says what the journal says");
+        }
         let serial = self.inner.commit(state, expected).await?;
         self.faults.pass().await;
         Ok(serial)
@@ -162,6 +165,10 @@ impl StateStore for WatchedStore {
 
     async fn snapshot(&self, deploy: &DeployId) -> Result<Option<Snapshot>, StoreError> {
         self.inner.snapshot(deploy).await
+    }
+
+    async fn prune(&self, keep: usize) -> Result<Vec<DeployId>, StoreError> {
+        self.inner.prune(keep).await
     }
 }
 

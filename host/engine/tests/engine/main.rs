@@ -6,6 +6,7 @@ mod crashes;
 mod execute;
 mod failures;
 mod faults;
+mod import;
 mod journal;
 mod observe;
 mod recover;

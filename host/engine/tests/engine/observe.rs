@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 use ss_core::state::Recorded;
 use ss_engine::{Observed, observe};
 use ss_gate::call::{CallFailureKind, FailureKind};
-use ss_ports::CallError;
+use ss_ports::{CallError, Vault};
 use ss_testkit::sample;
 
 use crate::cloud::Answer;
 use crate::faults::Faults;
-use crate::things::{Things, call, failed, on, send, thing, with};
+use crate::things::{Things, answer, call, failed, on, send, thing, with};
 use crate::world::{World, wants};
 
 async fn observed(world: &World, id: &str) -> Observed {
@@ -45,6 +45,31 @@ async fn what_differs_is_told_field_by_field_with_the_record_it_would_make() {
     let attributes = json!({"id": "th-1", "size": 9});
     let provisioned_at = actual.provisioned_at.clone();
     assert_eq!(*actual, Recorded { attributes, provisioned_at, ..record });
+}
+
+#[tokio::test]
+async fn a_credential_that_is_no_longer_given_out_is_told_and_not_shown() {
+    let shows = Things::honest().reading(|_, recorded, mut host| async move {
+        let password = answer(&mut host, on("getPassword", &recorded.id)).await?;
+        assert_eq!(password.captured.len(), 1);
+        Ok(Some(thing(&recorded.id, &json!(1))))
+    });
+    let mut world = World::new();
+    world.deploy(&[wants("db", 1)]).await;
+    world.offer("thing", shows);
+    let Observed::Drifted { differences, .. } = observed(&world, "db").await else {
+        panic!("the vault has a URL, the vendor gives a password")
+    };
+    assert_eq!(differences.len(), 1);
+    assert_eq!(differences[0].path, "credentials.URL");
+    assert_eq!(differences[0].after, Some(json!("(secret, changed)")));
+    let password = world.cloud.things()["th-1"].password.clone();
+    let same = [("URL".to_owned(), ss_core::redact::Secret::new(password))].into();
+    world.vault.replace_credentials("db", same).await.expect("written");
+    assert!(matches!(observed(&world, "db").await, Observed::Same));
+    // A fresh checkout has no vault to compare with.
+    world.vault.replace_credentials("db", Default::default()).await.expect("written");
+    assert!(matches!(observed(&world, "db").await, Observed::Same));
 }
 
 #[tokio::test]

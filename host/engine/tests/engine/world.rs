@@ -11,7 +11,9 @@ use ss_core::record::{DeployStatus, Entry, OpenCall, Receipt, ServiceReceipt};
 use ss_core::redact::Secret;
 use ss_core::state::{Recorded, State};
 use ss_core::value::keyed_digest;
-use ss_engine::{Failure, Ports, Recovered, Report, Run, Settings, Stop, execute, recover};
+use ss_engine::{
+    Failure, Ports, Recovered, Report, Run, Settings, Stop, execute, recover, roll_back,
+};
 use ss_gate::decide::Budget;
 use ss_ports::{Event, EventSink, Provisioner, Provisioners, StateStore, UnknownTarget, Vault};
 use ss_testkit::{FixedClock, MemoryStore, MemoryVault, sample};
@@ -208,6 +210,26 @@ impl World {
         }
     }
 
+    /// Goes back to the run with this number, with faults. `None` when it was killed.
+    pub async fn roll_back_under(
+        &self,
+        faults: &Arc<Faults>,
+        number: u32,
+    ) -> Option<Result<Report, Failure>> {
+        let run = self.run(faults);
+        let rolling = async {
+            let (state, _) = self.recover_on(&run).await?;
+            let snapshot = self.store.snapshot(&sample::deploy(number)).await.expect("readable");
+            let rolled = roll_back(&run, state, &snapshot.expect("a snapshot")).await?;
+            Ok(Report { receipt: rolled.receipt, failures: BTreeMap::new(), trouble: None })
+        };
+        tokio::select! {
+            biased;
+            () = faults.death() => None,
+            report = rolling => Some(report),
+        }
+    }
+
     /// What was heard so far.
     pub fn events(&self) -> Vec<Event> {
         self.heard.0.lock().unwrap().clone()
@@ -277,6 +299,7 @@ fn settings() -> Settings {
     Settings {
         system: system(),
         environment: environment(),
+        overlay: None,
         connections: BTreeMap::new(),
         credentials: BTreeMap::new(),
         grants: BTreeMap::new(),

@@ -21,7 +21,8 @@ async fn used(place: &Place) {
     store.commit(&State::empty("line"), 0).await.unwrap();
     store.put_receipt(&receipt(1, DeployStatus::Completed)).await.unwrap();
     let state = State::empty("line");
-    let snapshot = Snapshot { version: 1, deploy: deploy(1), state, credentials: vec![1] };
+    let snapshot =
+        Snapshot { version: 1, deploy: deploy(1), state, credentials: vec![1], overlay: None };
     store.put_snapshot(&snapshot).await.unwrap();
     store.append(&begin(2, "line", 1)).await.unwrap();
     store.append(&intent(call(2, "db", 0))).await.unwrap();

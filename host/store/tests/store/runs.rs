@@ -13,7 +13,8 @@ async fn put_run(place: &Place, number: u32) {
     let store = place.store();
     store.put_receipt(&receipt(number, DeployStatus::Completed)).await.unwrap();
     let state = State::empty("line");
-    let snapshot = Snapshot { version: 1, deploy: deploy(number), state, credentials: vec![1] };
+    let snapshot =
+        Snapshot { version: 1, deploy: deploy(number), state, credentials: vec![1], overlay: None };
     store.put_snapshot(&snapshot).await.unwrap();
     let mut tape = store.tape(&call(number, "db", 0)).await.unwrap();
     tape.append(&TapeRecord::Waited(number), true).await.unwrap();
@@ -84,7 +85,7 @@ async fn prune_keeps_the_newest_and_what_the_journal_needs() {
     let store = place.store();
     store.append(&begin(2, "line", 0)).await.unwrap();
     store.append(&intent(call(1, "db", 0))).await.unwrap();
-    assert_eq!(store.prune(2).unwrap(), [deploy(4), deploy(3)]);
+    assert_eq!(store.prune(2).await.unwrap(), [deploy(4), deploy(3)]);
     assert_eq!(numbers(&place).await, [deploy(6), deploy(5), deploy(2), deploy(1)]);
     for (number, is_kept) in [(1, true), (2, true), (3, false), (4, false), (5, true), (6, true)] {
         let tape = place.store().read_tape(&call(number, "db", 0)).await.unwrap();
@@ -92,5 +93,5 @@ async fn prune_keeps_the_newest_and_what_the_journal_needs() {
         assert_eq!((tape.is_some(), snapshot.is_some()), (is_kept, is_kept), "{number}");
         assert_eq!(place.file("tapes").join(deploy(number).as_str()).exists(), is_kept);
     }
-    assert_eq!(store.prune(ss_store::RUNS_KEPT).unwrap(), []);
+    assert_eq!(store.prune(ss_store::RUNS_KEPT).await.unwrap(), []);
 }
