@@ -15,7 +15,11 @@ const GROUP: &str = "fly_process_group";
 
 /// The record of an app; `None` when there is none of this name. Machines that the next deploy would remove are
 /// told here, not then.
-pub fn app(target: &Target, mark: &str, name: String) -> Result<Option<Recorded<Attributes>>, Failure> {
+pub fn app(
+    target: &Target,
+    mark: &str,
+    name: String,
+) -> Result<Option<Recorded<Attributes>>, Failure> {
     if name != target.app {
         let wanted = &target.app;
         return Err(Failure::invalid(format!(

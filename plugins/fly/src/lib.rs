@@ -52,10 +52,7 @@ impl Provisioner for Fly {
         read::read(&service, &recorded)
     }
 
-    fn find(
-        service: Service<Target>,
-        id: String,
-    ) -> Result<Option<Recorded<Attributes>>, Failure> {
+    fn find(service: Service<Target>, id: String) -> Result<Option<Recorded<Attributes>>, Failure> {
         find::app(&service.target, &service.mark, id)
     }
 

@@ -194,13 +194,8 @@ mod tests {
     }
 
     fn observed(machines: &[Machine]) -> serde_json::Value {
-        let attributes = Attributes::observed(
-            "my-app",
-            "personal",
-            &Surroundings::default(),
-            machines,
-            &ours(),
-        );
+        let attributes =
+            Attributes::observed("my-app", "personal", &Surroundings::default(), machines, &ours());
         serde_json::to_value(attributes).unwrap()
     }
 

@@ -20,7 +20,10 @@ struct Branch {
 }
 
 /// The record of a project; `None` when there is none of this id.
-pub(crate) fn project(target: &Target, id: String) -> Result<Option<Recorded<Attributes>>, Failure> {
+pub(crate) fn project(
+    target: &Target,
+    id: String,
+) -> Result<Option<Recorded<Attributes>>, Failure> {
     let mut place = Place {
         project_id: id,
         org_id: None,

@@ -84,10 +84,7 @@ impl Provisioner for Neon {
         Ok(None)
     }
 
-    fn find(
-        service: Service<Target>,
-        id: String,
-    ) -> Result<Option<Recorded<Attributes>>, Failure> {
+    fn find(service: Service<Target>, id: String) -> Result<Option<Recorded<Attributes>>, Failure> {
         find::project(&service.target, id)
     }
 
