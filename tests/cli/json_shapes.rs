@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::common::Place;
-use crate::common::project::{database, example};
+use crate::common::project::{database, example, walkthrough};
 use crate::common::sandbox::{Sandbox, free_port};
 
 /// What happens before a run.
@@ -55,6 +55,27 @@ const RUNS: &[(&str, &[&str], i32, Before)] = &[
         sandbox.vendor("POST", "/neon/api/v2/projects", &json!({"project": project}));
     }),
     ("error", &["explain", "SS9999"], 2, NOTHING),
+    ("explain", &["explain", "SS0101"], 0, NOTHING),
+    ("explain", &["explain"], 0, NOTHING),
+    ("init", &["-C", "fresh", "init", "app"], 0, |place, _| {
+        std::fs::create_dir(place.path().join("fresh")).expect("a folder");
+    }),
+    ("schema", &["-C", "fresh", "schema", "--write"], 0, NOTHING),
+    ("doctor", &["doctor", "--env=sandbox"], 0, NOTHING),
+    ("auth", &["auth", "neon", "--env=sandbox"], 0, NOTHING),
+    ("vault", &["vault", "list"], 0, NOTHING),
+    ("vault", &["vault", "get", "neon.api_token"], 0, NOTHING),
+    ("vault", &["vault", "rotate-key"], 0, NOTHING),
+    ("recipients", &["vault", "recipients", "list"], 0, NOTHING),
+    ("trust", &["trust"], 0, NOTHING),
+    ("sandbox", &["sandbox", "status", "--port={port}"], 0, NOTHING),
+];
+
+/// The same where a process runs.
+const RUNS_WITH_A_PROCESS: &[(&str, &[&str], i32, Before)] = &[
+    ("deploy", &["deploy", "--env=sandbox"], 0, NOTHING),
+    ("logs", &["logs", "api", "--env=sandbox"], 0, NOTHING),
+    ("exec", &["exec", "api", "--env=sandbox", "--json", "--", "echo", "done"], 0, NOTHING),
 ];
 
 /// The schemas by kind, closed: a field that is printed and not described is a failure here, though not for readers.
@@ -93,6 +114,9 @@ fn filled(argument: &str, place: &Place, sandbox: &Sandbox<'_>) -> String {
     if argument.contains("{latest}") {
         return argument.replace("{latest}", &place.latest());
     }
+    if argument.contains("{port}") {
+        return argument.replace("{port}", &sandbox.port.to_string());
+    }
     if argument == "{project}" {
         let listed = sandbox.vendor("GET", "/neon/api/v2/projects", &Value::Null);
         return listed["projects"][0]["id"].as_str().expect("a project").to_owned();
@@ -108,10 +132,31 @@ fn what_is_printed_is_what_the_schemas_say() {
     database(&place, port);
     let sandbox = Sandbox::start(&place, port, &example().join("sandbox.yaml"));
     let mut shown = BTreeSet::new();
-    for (kind, arguments, code, before) in RUNS {
-        before(&place, &sandbox);
-        let filled = arguments.iter().map(|argument| filled(argument, &place, &sandbox));
-        let ran = place.ss(filled.chain(["--json".to_owned()])).exits(*code);
+    compare(RUNS, &place, &sandbox, &schemas, &mut shown);
+    let beside = Place::new();
+    walkthrough(&beside, port);
+    sandbox.control("POST", "reset", &Value::Null);
+    compare(RUNS_WITH_A_PROCESS, &beside, &sandbox, &schemas, &mut shown);
+    let described: BTreeSet<&str> = schemas.keys().map(String::as_str).collect();
+    assert_eq!(described, shown, "each schema is shown by a run");
+}
+
+fn compare(
+    runs: &[(&'static str, &[&str], i32, Before)],
+    place: &Place,
+    sandbox: &Sandbox<'_>,
+    schemas: &BTreeMap<String, jsonschema::Validator>,
+    shown: &mut BTreeSet<&str>,
+) {
+    for (kind, arguments, code, before) in runs {
+        before(place, sandbox);
+        let mut filled: Vec<String> =
+            arguments.iter().map(|argument| filled(argument, place, sandbox)).collect();
+        if !filled.contains(&"--json".to_owned()) {
+            filled.push("--json".to_owned());
+        }
+        // Who asks for a token gets one; nobody else reads standard input.
+        let ran = place.ss_with_input(&filled, "sandbox-neon-key\n").exits(*code);
         let document: Value = serde_json::from_str(&ran.stdout)
             .unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{}", ran.stdout));
         assert_eq!(document["kind"], *kind, "{arguments:?}");
@@ -124,8 +169,6 @@ fn what_is_printed_is_what_the_schemas_say() {
         assert!(wrong.is_empty(), "{arguments:?}: {wrong:#?}\n{document:#}");
         shown.insert(*kind);
     }
-    let described: BTreeSet<&str> = schemas.keys().map(String::as_str).collect();
-    assert_eq!(described, shown, "each schema is shown by a run");
 }
 
 #[test]

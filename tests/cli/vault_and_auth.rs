@@ -10,24 +10,6 @@ use crate::common::project::walkthrough;
 use crate::common::sandbox::{Sandbox, free_port};
 use crate::common::{Place, Ran, http};
 
-impl Place {
-    /// Runs `ss` with this on its standard input.
-    fn ss_with_input(&self, arguments: &[&str], input: &str) -> Ran {
-        let mut child = self
-            .command()
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let mut stdin = child.stdin.take().expect("a standard input");
-        stdin.write_all(input.as_bytes()).expect("it reads");
-        drop(stdin);
-        Ran::of(child.wait_with_output().expect("it ends"))
-    }
-}
-
 #[test]
 fn a_credential_goes_in_and_out_and_is_only_listed_by_name() {
     let place = Place::new();

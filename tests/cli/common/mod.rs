@@ -9,8 +9,9 @@ pub mod sandbox;
 pub mod tools;
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -102,6 +103,23 @@ impl Place {
     /// Where the store keeps the sandbox environment.
     pub fn store(&self) -> PathBuf {
         self.home().join("systems/my-app/sandbox")
+    }
+
+    /// Runs `ss` with this on its standard input.
+    pub fn ss_with_input<A: AsRef<OsStr>>(&self, arguments: &[A], input: &str) -> Ran {
+        let mut child = self
+            .command()
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut stdin = child.stdin.take().expect("a standard input");
+        // A command that has ended already has no need of it.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        Ran::of(child.wait_with_output().expect("it ends"))
     }
 
     /// Runs `ss` to its end.
