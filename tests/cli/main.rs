@@ -20,6 +20,7 @@ mod json_shapes;
 mod language_server;
 mod main_job;
 mod overrides;
+mod plan;
 mod receipts;
 mod rollback;
 mod rolling;
