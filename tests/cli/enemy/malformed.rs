@@ -231,10 +231,19 @@ fn what_cannot_be_a_provisioner_is_refused_before_it_runs() {
     );
 }
 
-/// Small to write down, slow to compile: one function with as many additions as fit.
+/// Ten seconds of work for an optimised compiler, in little text: many variables that meet at the end of many branches.
 fn slow_to_compile() -> Vec<u8> {
-    let body = "local.get 0 i64.const 3 i64.mul local.get 0 i64.rotl local.set 0 ".repeat(400_000);
-    in_module(&format!("(func (param i64) {body})"))
+    const LOCALS: usize = 200;
+    let local = |factor: usize, index: usize| index * factor % LOCALS + 1;
+    let mut body = String::new();
+    for index in 0..80_000 {
+        let [left, right, sum, next] = [7, 31, 17, 13].map(|factor| local(factor, index));
+        body.push_str(&format!(
+            "local.get 0 i32.wrap_i64 if local.get {left} local.get {right} i64.add local.set {sum} end \
+             local.get {next} local.set 0 "
+        ));
+    }
+    in_module(&format!("(func (param i64) (local {}) {body})", "i64 ".repeat(LOCALS)))
 }
 
 #[test]
