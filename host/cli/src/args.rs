@@ -117,7 +117,7 @@ pub struct Init {
 /// `ss schema`.
 #[derive(Debug, Args)]
 pub struct Schema {
-    /// The schema of overlays, starsystem.<env>.yaml
+    /// The schema of overlays, `starsystem.<env>.yaml`
     #[arg(long)]
     pub overlay: bool,
     /// Write both schemas below .starsystem/, where the files of `ss init` look for them
@@ -341,7 +341,7 @@ pub struct Trust {
     /// The connection, e.g. neon-api; without it, what is trusted is listed
     #[arg(requires = "base_url")]
     pub connection: Option<String>,
-    /// The address, as the overlay has it: https://proxy.example.com/neon
+    /// The address, as the overlay has it: `https://proxy.example.com/neon`
     pub base_url: Option<String>,
     /// Trust it no longer
     #[arg(long, requires = "connection")]
