@@ -126,6 +126,16 @@ fn lock_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).read(true).open(path.join("lock"))
 }
 
+/// Where PostgreSQL's templates and fetched binaries are kept for all sandboxes of this user.
+pub(crate) fn default_cache() -> PathBuf {
+    let under = |name: &str, rest: &str| {
+        std::env::var_os(name).filter(|it| !it.is_empty()).map(|it| PathBuf::from(it).join(rest))
+    };
+    under("XDG_CACHE_HOME", "ss/postgres")
+        .or_else(|| under("HOME", ".cache/ss/postgres"))
+        .unwrap_or_else(|| std::env::temp_dir().join("ss-postgres"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

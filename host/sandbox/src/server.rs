@@ -23,7 +23,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::clock::Clock;
 use crate::faults::Faults;
 use crate::fly::{self, Fly};
-use crate::folder::{Folder, keep_time, private_folder};
+use crate::folder::{Folder, default_cache, keep_time, private_folder};
 use crate::front::Front;
 use crate::journal::Journal;
 use crate::log::Log;
@@ -65,15 +65,6 @@ impl Options {
             cache: default_cache(),
         }
     }
-}
-
-pub(crate) fn default_cache() -> PathBuf {
-    let under = |name: &str, rest: &str| {
-        std::env::var_os(name).filter(|it| !it.is_empty()).map(|it| PathBuf::from(it).join(rest))
-    };
-    under("XDG_CACHE_HOME", "ss/postgres")
-        .or_else(|| under("HOME", ".cache/ss/postgres"))
-        .unwrap_or_else(|| std::env::temp_dir().join("ss-postgres"))
 }
 
 /// Why a sandbox did not start.

@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::model::{Action, Endpoint, EndpointKind, EndpointState};
 use super::operations::{self, Planning, Step};
-use super::{ApiError, Neon, startup};
+use super::{ApiError, Neon, names, startup};
 
 /// How long a connection waits for its compute.
 const WAKE_MAX: Duration = Duration::from_secs(60);
@@ -103,6 +103,7 @@ impl Gates {
 
 /// Binds a promised port; a program that took it meanwhile gets a moment to go away.
 async fn listen(port: u16) -> io::Result<TcpListener> {
+    names::release(port);
     let mut tries = 0;
     loop {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {

@@ -1,6 +1,10 @@
 //! Fresh ids, passwords and ports.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::net::TcpSocket;
 
 use super::model::{Project, State};
 use crate::random::{self, DIGITS, LETTERS, LOWER};
@@ -45,13 +49,36 @@ pub(crate) fn is_free_branch_name(project: &Project, name: &str) -> bool {
 pub(crate) fn ports(state: &State) -> (u16, u16) {
     let mut promised = state.ports();
     let mut next = || {
-        let port = unused(candidate, |port| {
-            !promised.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
-        });
+        let port = unused(candidate, |port| !promised.contains(port) && hold(*port));
         promised.push(port);
         port
     };
     (next(), next())
+}
+
+/// Ports that were promised and are not open yet: bound, so that no other sandbox is promised them, and not listening,
+/// so that a connection is refused as before.
+static HELD: Mutex<BTreeMap<u16, TcpSocket>> = Mutex::new(BTreeMap::new());
+/// A port that is never opened, because its endpoint was not to be, is held no longer than this many others are.
+const HELD_MAX: usize = 256;
+
+fn hold(port: u16) -> bool {
+    let bound = TcpSocket::new_v4().and_then(|socket| {
+        socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+        Ok(socket)
+    });
+    let Ok(socket) = bound else { return false };
+    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+    held.insert(port, socket);
+    if held.len() > HELD_MAX {
+        held.pop_first();
+    }
+    true
+}
+
+/// Lets go of a port that is about to be opened.
+pub(crate) fn release(port: u16) {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner).remove(&port);
 }
 
 fn candidate() -> u16 {
@@ -67,4 +94,25 @@ fn unused<T>(draw: impl Fn() -> T, fits: impl Fn(&T) -> bool) -> T {
         }
     }
     draw()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_promised_port_is_nobody_elses_until_it_is_let_go() {
+        let (direct, pooled) = ports(&State::default());
+        assert_ne!(direct, pooled);
+        for port in [direct, pooled] {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            assert!(!hold(port), "promised twice");
+            assert!(TcpListener::bind(address).is_err(), "taken by another program");
+            assert!(TcpStream::connect(address).is_err(), "answered before it is open");
+            release(port);
+            TcpListener::bind(address).expect("let go");
+        }
+    }
 }

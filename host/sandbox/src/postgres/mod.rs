@@ -27,8 +27,7 @@ pub(crate) use self::admin::Admin;
 use self::binaries::Binaries;
 use self::process::Server;
 use self::runner::Runner;
-use crate::folder::private_folder;
-use crate::server::default_cache;
+use crate::folder::{default_cache, private_folder};
 
 /// Whether and from where PostgreSQL is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
