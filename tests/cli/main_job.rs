@@ -44,3 +44,15 @@ fn deploys_the_walkthrough_and_health_answers() {
     let gone = place.ss(["destroy", "--env=sandbox", "--yes=sandbox"]).exits(0);
     assert!(gone.stdout.ends_with("✓ Destroy complete: 2 destroyed\n"), "{}", gone.stdout);
 }
+
+#[test]
+fn a_reset_while_postgres_runs_leaves_nothing() {
+    let place = Place::new();
+    let port = free_port();
+    walkthrough(&place, port);
+    let _sandbox = Sandbox::guard(&place, port);
+    place.ss(["deploy", "--env=sandbox"]).exits(0);
+    let port = port.to_string();
+    place.ss(["sandbox", "reset", "--port", &port]).exits(0);
+    assert!(!place.home().join("sandbox").join(port).exists());
+}

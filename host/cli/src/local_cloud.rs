@@ -106,9 +106,10 @@ impl LocalCloud {
         request(self.port, "POST", "/_control/shutdown", STOP_MAX)
             .map_err(|error| failed(format!("the sandbox does not answer: {error}")))?;
         let begun = Instant::now();
-        while self.status().is_some() {
+        // It stops answering before its processes have stopped writing.
+        while self.status().is_some() || ss_sandbox::is_held(&self.directory).unwrap_or(false) {
             if begun.elapsed() > STOP_MAX {
-                return Err(failed("the sandbox was asked to stop and still answers"));
+                return Err(failed("the sandbox was asked to stop and still runs"));
             }
             sleep(Duration::from_millis(20));
         }

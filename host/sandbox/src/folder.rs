@@ -91,25 +91,36 @@ impl Drop for Folder {
     }
 }
 
-/// The sandbox that runs on `dir`, if one does.
+/// The sandbox that runs on `dir`, if one does and is past its start.
 ///
 /// # Errors
 /// The folder exists but cannot be read.
 pub fn running(dir: &Path) -> io::Result<Option<Running>> {
+    if !is_held(dir)? {
+        return Ok(None);
+    }
+    match fs::read(dir.join("running.json")) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::other),
+        // It is still starting, or just ending.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a sandbox lives on `dir`, be it starting or ending: until it has let go, its processes may write there.
+///
+/// # Errors
+/// The folder exists but cannot be read.
+pub fn is_held(dir: &Path) -> io::Result<bool> {
     let lock = match OpenOptions::new().read(true).open(dir.join("lock")) {
         Ok(lock) => lock,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
     match lock.try_lock_shared() {
-        Ok(()) => Ok(None),
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),
-        Err(TryLockError::WouldBlock) => match fs::read(dir.join("running.json")) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::other),
-            // It is still starting, or just ending.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        },
     }
 }
 

@@ -23,5 +23,5 @@ mod machine;
 mod random;
 mod server;
 
-pub use folder::{Running, running};
+pub use folder::{Running, is_held, running};
 pub use server::{Options, Sandbox, ServeError, serve};

@@ -17,7 +17,7 @@ mod target;
 
 use std::time::Duration;
 
-use starsystem_provisioner::{Failure, Outcome, Provisioner, Recorded, Service, log, step};
+use starsystem_provisioner::{Failure, Outcome, Provisioner, Recorded, Service, log, poll, step};
 
 use api::Place;
 pub use attributes::Attributes;
@@ -51,15 +51,11 @@ impl Provisioner for Neon {
         };
         seen.check(&place, target)?;
         let name = target.project_name(&service.id);
-        let changed = change::bring_in_line(&place, &seen, name, target)?;
-        let seen = if changed.is_empty() {
-            seen
-        } else {
-            step!("Project updated: {name}-{} ({})", place.project_id, changed.join(", "));
+        let changed = change::bring_in_line(&place, &seen, recorded.as_ref(), name, target)?;
+        if changed.is_some() {
             summary = "project updated";
-            let missing = || Failure::broken("the project vanished while it was changed");
-            Seen::of(&place, READ_LAG)?.ok_or_else(missing)?
-        };
+        }
+        let seen = changed.unwrap_or(seen);
         let made = seen.record(&place, &target.kept());
         let urls = credentials::urls(&place, made.attributes.host.as_deref().unwrap_or_default())?;
         Ok(Outcome::new(made, format!("{summary}, 2 outputs"))

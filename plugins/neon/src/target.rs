@@ -107,6 +107,19 @@ impl Sizing {
         }
     }
 
+    /// These values, and where there is none, the other's.
+    pub(crate) fn or(&self, other: &Self) -> Self {
+        Self {
+            autoscaling_limit_min_cu: self
+                .autoscaling_limit_min_cu
+                .or(other.autoscaling_limit_min_cu),
+            autoscaling_limit_max_cu: self
+                .autoscaling_limit_max_cu
+                .or(other.autoscaling_limit_max_cu),
+            suspend_timeout_seconds: self.suspend_timeout_seconds.or(other.suspend_timeout_seconds),
+        }
+    }
+
     /// Whether every value that is wanted is the actual one.
     pub(crate) fn is_met_by(&self, actual: &Self) -> bool {
         let plain = |sizing: &Self| Self {

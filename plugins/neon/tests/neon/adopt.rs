@@ -52,7 +52,9 @@ fn brings_an_adopted_project_in_line_while_creating() {
         .on("updateProject")
         .body("/project/history_retention_seconds", 3600)
         .reply(200, json!({"project": project(), "operations": []}));
-    sees_all_well(&mut script);
+    let mut changed = project();
+    changed["history_retention_seconds"] = json!(3600);
+    sees(&mut script, changed, branch("ready"), endpoint("idle"));
     gets_urls(&mut script);
     let run = script.run(|| Neon::apply(service(json!({"history_retention_seconds": 3600})), None));
     assert!(run.result.is_ok());

@@ -51,6 +51,8 @@ fn changes_name_history_branch_and_compute_one_after_the_other() {
     let mut renamed = project();
     renamed["name"] = json!("new-name");
     renamed["history_retention_seconds"] = json!(7200);
+    renamed["default_endpoint_settings"] =
+        json!({"autoscaling_limit_max_cu": 4, "suspend_timeout_seconds": -1});
     let mut trunk = branch("ready");
     trunk["name"] = json!("trunk");
     let mut larger = endpoint("active");
@@ -92,6 +94,33 @@ fn the_compute_is_changed_itself_when_only_the_defaults_fit() {
     gets_urls(&mut script);
     let wanted = json!({"autoscaling_limit_max_cu": 2});
     assert!(script.run(|| Neon::apply(service(wanted), Some(recorded(json!({}))))).result.is_ok());
+}
+
+#[test]
+fn a_read_that_lags_behind_neither_hides_what_is_to_be_done_nor_is_recorded() {
+    let mut script = script(Phase::Update);
+    let of = |seconds: i64| {
+        let mut endpoint = endpoint("idle");
+        endpoint["suspend_timeout_seconds"] = json!(seconds);
+        endpoint
+    };
+    let mut defaults = project();
+    defaults["default_endpoint_settings"] = json!({"suspend_timeout_seconds": 600});
+    // Too early: it is recorded otherwise.
+    sees(&mut script, defaults.clone(), branch("ready"), of(600));
+    script.on("updateProject").reply(200, json!({"project": defaults, "operations": []}));
+    script
+        .on("updateEndpoint")
+        .body("/endpoint/suspend_timeout_seconds", 600)
+        .reply(200, json!({"endpoint": of(600), "operations": []}));
+    // Too late.
+    sees(&mut script, defaults.clone(), branch("ready"), of(300));
+    sees(&mut script, defaults, branch("ready"), of(600));
+    gets_urls(&mut script);
+    let wanted = json!({"suspend_timeout_seconds": 600});
+    let before = recorded(json!({"suspend_timeout_seconds": 300}));
+    let run = script.run(|| Neon::apply(service(wanted.clone()), Some(before)));
+    assert_eq!(run.result.expect("updated").made, recorded(wanted));
 }
 
 #[test]
