@@ -23,11 +23,21 @@ fn database(place: &Place) -> Sandbox<'_> {
 /// A deploy whose project is made while its answer takes a while.
 fn waiting(place: &Place, sandbox: &Sandbox<'_>, delay_ms: u32) -> Child {
     sandbox.fault(CREATE, 1, &json!({"delay_ms": delay_ms, "after": true}));
-    let mut deploy = place.command();
-    deploy.args(DEPLOY).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = deploy.spawn().expect("runs");
+    // Whoever runs the tests may have had signals ignored (`nohup`, `&`), and that is handed down.
+    let mut deploy = deploy_below(place, &["env", "--default-signal=INT,TERM,HUP"]);
+    let child = deploy.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
     until(|| sandbox.holds().0 == 1);
     child
+}
+
+/// A deploy that another program becomes.
+fn deploy_below(place: &Place, program: &[&str]) -> Command {
+    let plain = place.command();
+    let mut deploy = Command::new(program[0]);
+    deploy.args(&program[1..]).arg(plain.get_program()).args(DEPLOY);
+    deploy.current_dir(place.path()).env_clear();
+    deploy.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    deploy
 }
 
 fn until(mut is_so: impl FnMut() -> bool) {
@@ -143,10 +153,7 @@ fn nohup_keeps_it_going() {
     let place = Place::new();
     let sandbox = database(&place);
     sandbox.fault(CREATE, 1, &json!({"delay_ms": 1500, "after": true}));
-    let plain = place.command();
-    let mut deploy = Command::new("nohup");
-    deploy.arg(plain.get_program()).args(DEPLOY).current_dir(place.path()).env_clear();
-    deploy.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut deploy = deploy_below(&place, &["nohup"]);
     let mut deploy = deploy.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("runs");
     until(|| sandbox.holds().0 == 1);
     signal(&deploy, "HUP");

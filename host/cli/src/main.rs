@@ -44,8 +44,8 @@ fn main() -> ExitCode {
     if std::env::var_os(commands::shell::VARIABLE).is_some() {
         CompleteEnv::with_factory(Cli::command).complete();
     }
-    if std::env::args_os().nth(1).is_some_and(|first| first == plugins::COMPILER) {
-        return plugins::serve_compiler();
+    if let Some(exit) = std::env::args_os().nth(1).and_then(|first| plugins::serve(&first)) {
+        return exit;
     }
     let cli = Cli::parse();
     let context = Context::new(&cli);

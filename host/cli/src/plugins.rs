@@ -1,5 +1,6 @@
 //! Plugins that a project names: found, pinned and granted before anything of them is used.
 
+use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,19 +13,59 @@ use ss_engine::Failure;
 use ss_gate::rights;
 use ss_ports::Provisioner;
 use ss_registry::{Candidate, Consent, Decision, Lock, Question, resolve};
-use ss_wasm::WasmProvisioner;
+use ss_wasm::{Wall, WasmProvisioner};
 
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 
 /// The argument with which `ss` starts itself to compile a plugin.
-pub const COMPILER: &str = "__compile-component";
+const COMPILER: &str = "__compile-component";
 /// Compiling takes seconds, and on a busy machine a minute; its processor time is bounded apart.
 const COMPILING_MAX: Duration = Duration::from_secs(300);
 
+/// The argument with which `ss` starts itself to run a plugin behind the second wall.
+const WALLED: &str = "__walled-component";
+/// Says what the user makes of the second wall.
+const WALL_VARIABLE: &str = "STARSYSTEM_WALL";
+
+/// What `ss` does instead of what it is for, when it starts itself; `None` when somebody else started it.
+pub fn serve(argument: &OsStr) -> Option<ExitCode> {
+    if argument == COMPILER {
+        return Some(serve_compiler());
+    }
+    // What it has to say goes to its parent, which sees it end.
+    let served = || if ss_wasm::serve_wall().is_ok() { 0 } else { 2 };
+    (argument == WALLED).then(|| ExitCode::from(served()))
+}
+
+/// The second wall, as the user wants it; `None` when it is turned off.
+pub fn wall() -> Result<Option<Wall>, CommandError> {
+    let wanted = std::env::var(WALL_VARIABLE).unwrap_or_default();
+    let required = match wanted.as_str() {
+        "" | "on" => false,
+        "required" => true,
+        "off" => return Ok(None),
+        other => {
+            let other = printable(other, 100);
+            return Err(CommandError::usage(format!(
+                "{WALL_VARIABLE} is `{other}`; it may be `on`, `required` or `off`"
+            )));
+        }
+    };
+    let Some(program) = this_program() else {
+        return Err(Failure::new(
+            "SS0612",
+            "`ss` does not find itself, to start plugins in a process of their own",
+        )
+        .hint(format!("without one: {WALL_VARIABLE}=off"))
+        .into());
+    };
+    Ok(Some(Wall { program, arguments: vec![WALLED.to_owned()], required }))
+}
+
 /// The child that compiles. What it has to say goes to its parent.
-pub fn serve_compiler() -> ExitCode {
+fn serve_compiler() -> ExitCode {
     match ss_wasm::serve_compiler() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -63,6 +104,7 @@ pub fn load(
         let wall = context.call_timeout.map_or(COMPILING_MAX, |wall| wall.min(COMPILING_MAX));
         ss_wasm::compile_with(program, &[COMPILER], wall);
     }
+    let wall = wall()?;
     let mut loaded = Vec::new();
     for (name, reference) in &config.plugins {
         let span = reference.span;
@@ -74,8 +116,9 @@ pub fn load(
         let component = resolve(reference, directory)
             .and_then(|found| found.read())
             .map_err(|error| unusable(error.to_string()))?;
-        let provisioner = ss_wasm::load(component.bytes, name.as_str(), Some(&cache))
-            .map_err(|error| unusable(error.to_string()))?;
+        let provisioner =
+            ss_wasm::load(component.bytes, name.as_str(), Some(&cache), wall.as_ref())
+                .map_err(|error| unusable(error.to_string()))?;
         let plugin = provisioner.plugin();
         if plugin.pin.name != *name {
             return Err(unusable(format!(

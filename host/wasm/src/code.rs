@@ -38,32 +38,51 @@ impl Code {
 
     /// Loads the component and links it, compiling it when nothing better is at hand.
     pub(crate) fn prepare(&self) -> Result<ProvisionerPre<State>, String> {
-        let component = match self {
-            Self::Embedded(compiled) => deserialize(compiled).map_err(|error| format!("{error:#}")),
-            Self::Plain { component, digest, cache } => compiled(component, digest, cache.as_ref()),
-        }?;
-        run::prepare(&component)
+        match self {
+            Self::Embedded(compiled) => prepared(compiled),
+            Self::Plain { .. } => match self.kept() {
+                Some(kept) => prepared(&kept).or_else(|_| prepared(&self.compiled()?)),
+                None => prepared(&self.compiled()?),
+            },
+        }
+    }
+
+    /// Its native code from the cache.
+    pub(crate) fn kept(&self) -> Option<Vec<u8>> {
+        let Self::Plain { digest, cache: Some(cache), .. } = self else { return None };
+        cache.get(&entry(digest))
+    }
+
+    /// Its native code, made anew.
+    pub(crate) fn compiled(&self) -> Result<Vec<u8>, String> {
+        let (component, digest, cache) = match self {
+            Self::Embedded(compiled) => return Ok(compiled.to_vec()),
+            Self::Plain { component, digest, cache } => (component, digest, cache),
+        };
+        let compiled = compiler::compile(component).map_err(|error| printable(&error, 1_000))?;
+        let (prefix, name) = (format!("{digest}-"), entry(digest));
+        let _ = cache.as_ref().map(|cache| cache.put_instead(&prefix, &name, &compiled));
+        Ok(compiled)
     }
 }
 
-fn compiled(bytes: &[u8], digest: &str, cache: Option<&Cache>) -> Result<Component, String> {
-    let prefix = format!("{digest}-");
-    let name = format!("{prefix}{WASMTIME_VERSION}-{}.cwasm", engine_hash());
-    let kept = cache.and_then(|cache| cache.get(&name));
-    if let Some(component) = kept.and_then(|kept| deserialize(&kept).ok()) {
-        return Ok(component);
-    }
-    let unusable =
-        |error: wasmtime::Error| printable(&format!("it does not compile: {error:#}"), 1_000);
-    let compiled = compiler::compile(bytes).map_err(|error| printable(&error, 1_000))?;
-    let _ = cache.map(|cache| cache.put_instead(&prefix, &name, &compiled));
-    deserialize(&compiled).map_err(unusable)
+/// What native code of this engine is called in the cache.
+fn entry(digest: &str) -> String {
+    format!("{digest}-{WASMTIME_VERSION}-{}.cwasm", engine_hash())
+}
+
+/// Loads native code that is ours, and links it.
+pub(crate) fn prepared(compiled: &[u8]) -> Result<ProvisionerPre<State>, String> {
+    let component = deserialize(compiled)
+        .map_err(|error| printable(&format!("it cannot be loaded: {error:#}"), 1_000))?;
+    run::prepare(&component)
 }
 
 #[expect(unsafe_code, reason = "compiled code is native code; see SAFETY for why it is ours")]
 fn deserialize(compiled: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes come from this binary, from the compiler a moment ago, or from the cache, which gives out
-    // only what carries a code made with this user's own key. Nothing else reaches this private function.
+    // SAFETY: the bytes come from this binary, from the compiler a moment ago, from the cache, which gives out only
+    // what carries a code made with this user's own key, or, behind the wall, from the parent, which has them from
+    // there. Nothing else reaches this private function.
     unsafe { Component::deserialize(engine(), compiled) }
 }
 

@@ -4,6 +4,7 @@
 //! sleeps while no call is running.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,14 +36,20 @@ struct Ticker {
 pub(crate) struct Ticking;
 
 impl Ticking {
-    /// Starts the ticks, or joins those that run.
+    /// Starts the ticks, or joins those that run. Their thread has begun when this returns: what a thread does first,
+    /// it may not be allowed to do later.
     pub(crate) fn start() -> Self {
         let mut calls = TICKER.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if calls.is_none() {
+            let (begins, begun) = channel();
             std::thread::Builder::new()
                 .name("wasm-ticks".to_owned())
-                .spawn(tick_forever)
+                .spawn(move || {
+                    begins.send(()).expect("somebody waits for it");
+                    tick_forever();
+                })
                 .expect("the operating system starts a thread");
+            begun.recv().expect("it begins");
         }
         *calls = Some(calls.unwrap_or(0) + 1);
         TICKER.wake.notify_one();

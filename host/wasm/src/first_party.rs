@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::limits::Limits;
 use crate::load::plugin;
-use crate::provisioner::WasmProvisioner;
+use crate::provisioner::{Place, WasmProvisioner};
 
 /// A component that was compiled when `ss` was built.
 struct Embedded {
@@ -23,7 +23,8 @@ pub fn first_party() -> Vec<WasmProvisioner> {
             let plugin = plugin(embedded.digest, embedded.manifest)
                 .expect("the manifest of a first-party plugin was checked by a test");
             let limits = Limits::for_component(embedded.size);
-            WasmProvisioner::new(plugin, Code::Embedded(embedded.compiled), limits)
+            let place = Place::new(Code::Embedded(embedded.compiled), None);
+            WasmProvisioner::new(plugin, place, limits)
         })
         .collect()
 }

@@ -5,18 +5,23 @@
 //! call of [`ss_ports::HostCalls`].
 
 mod abi;
+mod bounded_host;
+mod bounds;
 mod cache;
 mod code;
 mod compiler;
+mod describe;
 mod engine;
 mod first_party;
 mod imports;
+mod invocation;
 mod limits;
 mod load;
 mod printed;
 mod provisioner;
 mod run;
 mod state;
+mod wall;
 mod wasi;
 
 pub use compiler::{compile_with, serve_compiler};
@@ -25,3 +30,4 @@ pub use imports::{ALLOWED_IMPORTS, AllowedImport, Answered};
 pub use limits::Limits;
 pub use load::{LoadError, LoadFailure, load};
 pub use provisioner::WasmProvisioner;
+pub use wall::{Attempt, Wall, Walls, serve_wall};

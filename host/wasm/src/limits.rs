@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use crate::engine::{TICK, ticks};
@@ -11,7 +12,7 @@ use crate::state::Stop;
 const LARGE_COMPONENT: usize = 5 << 20;
 
 /// What one call may use up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Limits {
     /// Linear memory of all instances of the call together, in bytes.
     pub memory: usize,

@@ -5,30 +5,22 @@
 //! and nothing is compiled or run until the first call.
 
 use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
-use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use ss_core::ident::PluginName;
 use ss_core::state::PluginPin;
 use ss_gate::ManifestError;
-use ss_gate::call::{Call, CallFailure, NamedSecret, Reply, ResourceRecord, SecretIndex};
 use ss_gate::manifest::Manifest;
-use ss_ports::{Abort, CallError, HostCalls, Plugin};
+use ss_ports::{CallError, Plugin};
 
-use crate::abi::v0_1::{self, ProvisionerPre};
 use crate::cache::Cache;
 use crate::code::Code;
 use crate::imports;
 use crate::limits::Limits;
-use crate::provisioner::WasmProvisioner;
-use crate::run;
-use crate::state::State;
+use crate::provisioner::{Place, WasmProvisioner};
+use crate::wall::Wall;
 
-/// Processor time for describing itself, which no user should wait for.
-const DESCRIBING_TICKS: u64 = 200;
 /// The largest component that is looked at.
 const COMPONENT: usize = 64 << 20;
 
@@ -69,19 +61,22 @@ pub enum LoadFailure {
 }
 
 /// Loads a component. `name` is what the user calls it and appears in errors only; the plugin's own name is in its
-/// manifest. Without a cache directory, or with one that cannot be used, everything is worked out anew.
+/// manifest. Without a cache directory, or with one that cannot be used, everything is worked out anew. Behind a wall,
+/// none of the component's code runs in this process.
 pub fn load(
     component: Vec<u8>,
     name: &str,
     cache_directory: Option<&Path>,
+    wall: Option<&Wall>,
 ) -> Result<WasmProvisioner, LoadError> {
-    checked(component, cache_directory)
+    checked(component, cache_directory, wall)
         .map_err(|failure| LoadError { plugin: name.to_owned(), failure })
 }
 
 fn checked(
     component: Vec<u8>,
     cache_directory: Option<&Path>,
+    wall: Option<&Wall>,
 ) -> Result<WasmProvisioner, LoadFailure> {
     if component.len() > COMPONENT {
         return Err(LoadFailure::TooLarge(component.len()));
@@ -94,14 +89,17 @@ fn checked(
     let document = cache.as_ref().and_then(|cache| cache.get(&kept));
     let document = document.and_then(|document| String::from_utf8(document).ok());
     let code = Code::Plain { component, digest: digest.clone(), cache };
+    let place = Place::new(code, wall);
     if let Some(document) = document {
-        return Ok(WasmProvisioner::new(plugin(&digest, &document)?, code, limits));
+        return Ok(WasmProvisioner::new(plugin(&digest, &document)?, place, limits));
     }
-    let prepared = code.prepare().map_err(LoadFailure::Unusable)?;
-    let document = describe(&prepared, &limits).map_err(LoadFailure::Silent)?;
+    let document = place.describe(&limits).map_err(|error| match error {
+        CallError::Unusable(why) => LoadFailure::Unusable(why),
+        error => LoadFailure::Silent(error),
+    })?;
     let plugin = plugin(&digest, &document)?;
-    code.keep(&kept, document.as_bytes());
-    Ok(WasmProvisioner::new(plugin, code, limits).with_prepared(prepared))
+    place.code().keep(&kept, document.as_bytes());
+    Ok(WasmProvisioner::new(plugin, place, limits))
 }
 
 /// A plugin by its digest and what it says of itself.
@@ -116,67 +114,4 @@ pub(crate) fn plugin(digest: &str, document: &str) -> Result<Plugin, ManifestErr
 
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Asks a component for its manifest, with no rights.
-fn describe(prepared: &ProvisionerPre<State>, limits: &Limits) -> Result<String, CallError> {
-    let limits = Limits { cpu_ticks: DESCRIBING_TICKS, ..limits.clone() };
-    let call = run::call(prepared, &limits, Box::new(NoRights), |lifecycle, store| {
-        Box::pin(lifecycle.call_manifest(store))
-    });
-    let mut call = pin!(call);
-    let mut context = Context::from_waker(Waker::noop());
-    // A host without rights answers at once, so that the only waiting is the guest's yielding at a tick.
-    loop {
-        if let Poll::Ready(document) = call.as_mut().poll(&mut context) {
-            return Ok(v0_1::manifest(document?)?);
-        }
-    }
-}
-
-/// The host of a component that describes itself. Language runtimes look at the clock and seed their hash tables when
-/// they start: they get the epoch and zeroes. Everything else ends the call.
-struct NoRights;
-
-fn refuse<T>(what: &str) -> Result<T, Abort> {
-    Err(Abort(format!("it called `{what}` while it described itself, which needs no rights")))
-}
-
-#[async_trait]
-impl HostCalls for NoRights {
-    async fn send(&mut self, _call: Call) -> Result<Result<Reply, CallFailure>, Abort> {
-        refuse("api.send")
-    }
-
-    async fn compose(
-        &mut self,
-        _template: String,
-        _parts: Vec<NamedSecret>,
-    ) -> Result<Result<SecretIndex, String>, Abort> {
-        refuse("secrets.compose")
-    }
-
-    async fn step(&mut self, _message: String) -> Result<(), Abort> {
-        refuse("progress.step")
-    }
-
-    async fn checkpoint(&mut self, _partial: ResourceRecord) -> Result<(), Abort> {
-        refuse("progress.checkpoint")
-    }
-
-    async fn log(&mut self, _message: String) -> Result<(), Abort> {
-        refuse("progress.log")
-    }
-
-    async fn now_ms(&mut self) -> Result<f64, Abort> {
-        Ok(0.0)
-    }
-
-    async fn wait(&mut self, _ms: u32) -> Result<(), Abort> {
-        refuse("clock.wait")
-    }
-
-    async fn random(&mut self, count: u32) -> Result<Vec<u8>, Abort> {
-        Ok(vec![0; count as usize])
-    }
 }

@@ -1,38 +1,95 @@
 //! A component as a provisioner: known by its manifest at once, loaded at its first call.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use ss_gate::call::{Outcome, ResourceRecord, ServiceInput};
 use ss_ports::{CallError, HostCalls, Plugin, Provisioner};
-use wasmtime::Store;
 
-use crate::abi::v0_1::{self, Lifecycle, ProvisionerPre};
+use crate::abi::v0_1::ProvisionerPre;
 use crate::code::Code;
+use crate::describe::describe;
+use crate::invocation::{Invocation, Returned, invoke};
 use crate::limits::Limits;
-use crate::run::{self, Answer};
 use crate::state::State;
+use crate::wall::{Wall, Walled};
+
+/// Where a component's code runs.
+pub(crate) enum Place {
+    /// In this process.
+    Here { code: Code, prepared: OnceLock<Result<ProvisionerPre<State>, String>> },
+    /// In a process of its own.
+    Walled(Walled),
+}
+
+impl Place {
+    pub(crate) fn new(code: Code, wall: Option<&Wall>) -> Self {
+        match wall {
+            None => Self::Here { code, prepared: OnceLock::new() },
+            Some(wall) => Self::Walled(Walled::new(wall.clone(), code)),
+        }
+    }
+
+    pub(crate) fn code(&self) -> &Code {
+        match self {
+            Self::Here { code, .. } => code,
+            Self::Walled(walled) => walled.code(),
+        }
+    }
+
+    /// The component's manifest, in its own words.
+    pub(crate) fn describe(&self, limits: &Limits) -> Result<String, CallError> {
+        let returned = match self {
+            Self::Here { code, prepared } => describe(loaded(code, prepared)?, limits)?,
+            Self::Walled(walled) => walled.describe(limits)?,
+        };
+        match returned {
+            Returned::Manifest(document) => Ok(document),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    async fn call(
+        &self,
+        invocation: Invocation,
+        limits: &Limits,
+        host: Box<dyn HostCalls>,
+    ) -> Result<Returned, CallError> {
+        match self {
+            Self::Here { code, prepared } => {
+                invoke(loaded(code, prepared)?, limits, host, invocation).await
+            }
+            Self::Walled(walled) => walled.call(invocation, limits, host).await,
+        }
+    }
+}
+
+fn loaded<'a>(
+    code: &Code,
+    prepared: &'a OnceLock<Result<ProvisionerPre<State>, String>>,
+) -> Result<&'a ProvisionerPre<State>, CallError> {
+    let prepared = prepared.get_or_init(|| code.prepare());
+    prepared.as_ref().map_err(|why| CallError::Unusable(why.clone()))
+}
+
+/// Only a process that broke out of its instance answers something else than it was asked.
+fn out_of_turn() -> CallError {
+    CallError::Trapped { message: "it answered another question".to_owned(), stderr: String::new() }
+}
 
 /// A provisioner that is a WebAssembly component.
 ///
-/// Its calls need a tokio runtime with time, for the wall clock around them. The first call loads the component, and
-/// compiles it when neither the binary nor the cache has its native code.
+/// Its calls need a tokio runtime with time and input, for the wall clock around them. The first call loads the
+/// component, and compiles it when neither the binary nor the cache has its native code.
 pub struct WasmProvisioner {
     plugin: Plugin,
-    code: Code,
+    place: Place,
     limits: Limits,
-    prepared: OnceLock<Result<Arc<ProvisionerPre<State>>, String>>,
 }
 
 impl WasmProvisioner {
-    pub(crate) fn new(plugin: Plugin, code: Code, limits: Limits) -> Self {
-        Self { plugin, code, limits, prepared: OnceLock::new() }
-    }
-
-    /// The same provisioner, loaded already.
-    pub(crate) fn with_prepared(self, prepared: ProvisionerPre<State>) -> Self {
-        Self { prepared: OnceLock::from(Ok(Arc::new(prepared))), ..self }
+    pub(crate) fn new(plugin: Plugin, place: Place, limits: Limits) -> Self {
+        Self { plugin, place, limits }
     }
 
     /// The same provisioner under other limits.
@@ -46,27 +103,18 @@ impl WasmProvisioner {
         &self.limits
     }
 
-    async fn call<T>(
+    async fn call(
         &self,
+        invocation: Invocation,
         host: Box<dyn HostCalls>,
-        function: impl for<'a> FnOnce(&'a Lifecycle, &'a mut Store<State>) -> Answer<'a, T> + Send,
-    ) -> Result<T, CallError> {
-        let prepared = self.prepared.get_or_init(|| self.code.prepare().map(Arc::new));
-        let prepared = prepared.as_ref().map_err(|why| CallError::Unusable(why.clone()))?;
-        let call = run::call(prepared, &self.limits, host, function);
-        match tokio::time::timeout(self.limits.wall, call).await {
-            Ok(answer) => answer,
-            Err(_) => Err(CallError::Exhausted(out_of_time(self.limits.wall))),
-        }
+    ) -> Result<Returned, CallError> {
+        let wall = self.limits.wall;
+        let call = self.place.call(invocation, &self.limits, host);
+        tokio::time::timeout(wall, call).await.unwrap_or_else(|_| {
+            let why = format!("it did not end within {} seconds", wall.as_secs());
+            Err(CallError::Exhausted(why))
+        })
     }
-}
-
-fn out_of_time(wall: Duration) -> String {
-    format!("it did not end within {} seconds", wall.as_secs())
-}
-
-fn failed(failure: v0_1::Failure) -> CallError {
-    v0_1::failure(failure).map_or_else(CallError::from, CallError::Failed)
 }
 
 #[async_trait]
@@ -81,16 +129,10 @@ impl Provisioner for WasmProvisioner {
         recorded: Option<ResourceRecord>,
         host: Box<dyn HostCalls>,
     ) -> Result<Outcome, CallError> {
-        let service = v0_1::handed_service(service);
-        let recorded = recorded.map(v0_1::handed_record);
-        let answer = self
-            .call(host, move |lifecycle, store| {
-                Box::pin(
-                    async move { lifecycle.call_apply(store, &service, recorded.as_ref()).await },
-                )
-            })
-            .await?;
-        Ok(v0_1::outcome(answer.map_err(failed)?)?)
+        match self.call(Invocation::Apply { service, recorded }, host).await? {
+            Returned::Apply(outcome) => Ok(outcome),
+            _ => Err(out_of_turn()),
+        }
     }
 
     async fn read(
@@ -99,14 +141,10 @@ impl Provisioner for WasmProvisioner {
         recorded: ResourceRecord,
         host: Box<dyn HostCalls>,
     ) -> Result<Option<ResourceRecord>, CallError> {
-        let service = v0_1::handed_service(service);
-        let recorded = v0_1::handed_record(recorded);
-        let answer = self
-            .call(host, move |lifecycle, store| {
-                Box::pin(async move { lifecycle.call_read(store, &service, &recorded).await })
-            })
-            .await?;
-        Ok(v0_1::seen(answer.map_err(failed)?)?)
+        match self.call(Invocation::Read { service, recorded }, host).await? {
+            Returned::Read(seen) => Ok(seen),
+            _ => Err(out_of_turn()),
+        }
     }
 
     async fn destroy(
@@ -114,12 +152,9 @@ impl Provisioner for WasmProvisioner {
         recorded: ResourceRecord,
         host: Box<dyn HostCalls>,
     ) -> Result<(), CallError> {
-        let recorded = v0_1::handed_record(recorded);
-        let answer = self
-            .call(host, move |lifecycle, store| {
-                Box::pin(async move { lifecycle.call_destroy(store, &recorded).await })
-            })
-            .await?;
-        answer.map_err(failed)
+        match self.call(Invocation::Destroy { recorded }, host).await? {
+            Returned::Destroy => Ok(()),
+            _ => Err(out_of_turn()),
+        }
     }
 }

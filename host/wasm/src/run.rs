@@ -45,11 +45,11 @@ pub(crate) async fn call<T>(
 
 fn store(host: Box<dyn HostCalls>, limits: &Limits) -> Store<State> {
     let mut store = Store::new(engine(), State::new(host, limits.clone()));
-    store.limiter(|state| &mut state.usage);
+    store.limiter(|state| &mut state.host.usage);
     store.set_hostcall_fuel(limits.hostcall_bytes);
     store.set_max_component_handles(limits.handles);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|mut store| store.data_mut().usage.tick(ticks()));
+    store.epoch_deadline_callback(|mut store| store.data_mut().host.usage.tick(ticks()));
     store
 }
 

@@ -32,7 +32,7 @@ fn the_same_sources_make_the_same_bytes_and_a_file_is_the_same_plugin() {
         let name = embedded.plugin().pin.name.as_str();
         let digest = format!("sha256:{}", sha256(&component));
         assert_eq!(embedded.plugin().pin.digest, digest, "two builds of `{name}` differ");
-        let file = load(component, name, None).expect("loads as a file");
+        let file = load(component, name, None, None).expect("loads as a file");
         assert_eq!(embedded.plugin().pin, file.plugin().pin);
         assert_eq!(
             embedded.plugin().manifest,

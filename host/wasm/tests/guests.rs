@@ -65,7 +65,7 @@ pub fn guest(name: &str) -> WasmProvisioner {
 /// A component, loaded through a cache that outlives the tests: compiling takes longer than all of them.
 pub fn loaded(component: Vec<u8>, name: &str) -> WasmProvisioner {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aot");
-    load(component, name, Some(&cache)).expect("the component loads")
+    load(component, name, Some(&cache), None).expect("the component loads")
 }
 
 /// A service with one input.

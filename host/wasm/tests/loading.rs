@@ -13,7 +13,7 @@ use ss_wasm_build::sha256;
 use crate::guests::{apply, apply_target, component, guest};
 
 fn refusal(name: &str) -> LoadFailure {
-    match load(component(name), name, None) {
+    match load(component(name), name, None, None) {
         Err(error) => error.failure,
         Ok(_) => panic!("{name} was loaded"),
     }
@@ -25,7 +25,7 @@ fn a_foreign_import_is_refused_by_name() {
         LoadFailure::ForbiddenImport(import) => assert_eq!(import, "cloud:keys/keys@1.2.0"),
         other => panic!("expected a forbidden import, not {other}"),
     }
-    let error = load(component("import_foreign"), "mine", None).err().expect("is refused");
+    let error = load(component("import_foreign"), "mine", None, None).err().expect("is refused");
     assert_eq!(
         error.to_string(),
         "plugin `mine` cannot be loaded: it imports `cloud:keys/keys@1.2.0`, which no provisioner may use"
@@ -48,7 +48,8 @@ fn what_is_no_provisioner_of_this_contract_is_refused() {
 
 #[test]
 fn what_is_no_component_is_refused() {
-    let refused = |bytes: &[u8]| load(bytes.to_vec(), "x", None).err().expect("is refused").failure;
+    let refused =
+        |bytes: &[u8]| load(bytes.to_vec(), "x", None, None).err().expect("is refused").failure;
     assert!(matches!(refused(b"<html>"), LoadFailure::NotAComponent(_)));
     assert!(matches!(refused(&[0; 65 << 20]), LoadFailure::TooLarge(_)));
     let whole = component("smoke");
@@ -95,7 +96,8 @@ fn entry(cache: &Path, ending: &str) -> PathBuf {
 }
 
 async fn runs(cache: &Path) {
-    let provisioner = load(component("wait_often"), "wait_often", Some(cache)).expect("loads");
+    let provisioner =
+        load(component("wait_often"), "wait_often", Some(cache), None).expect("loads");
     let end = apply_target(&provisioner, json!({ "times": 1 }), ScriptedHost::new([])).await;
     assert!(end.is_ok(), "{end:?}");
 }
@@ -138,7 +140,7 @@ async fn native_code_of_another_plugin_is_not_believed() {
     runs(&cache).await;
     let ours = entry(&cache, "cwasm");
     let other = directory.path().join("other");
-    drop(load(component("trap_exit"), "trap_exit", Some(&other)).expect("loads"));
+    drop(load(component("trap_exit"), "trap_exit", Some(&other), None).expect("loads"));
     fs::copy(entry(&other, "cwasm"), &ours).expect("copies");
     fs::copy(other.join("key"), cache.join("key")).expect("copies");
     runs(&cache).await;

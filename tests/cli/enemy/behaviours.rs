@@ -50,8 +50,8 @@ const NONE: &[&str] = &[];
 const GREEDY: &[Row] = &[
     ("greedy-loop", Act::Deploy, Limit("processor time"), NONE),
     ("greedy-calls", Act::Deploy, Limit("asked the host"), NONE),
-    ("greedy-spins", Act::Deploy, Limit("within 2 seconds"), NONE),
-    ("greedy-sleeps", Act::Deploy, Limit("within 2 seconds"), NONE),
+    ("greedy-spins", Act::Deploy, Limit("within 5 seconds"), NONE),
+    ("greedy-sleeps", Act::Deploy, Limit("within 5 seconds"), NONE),
     ("greedy-grows", Act::Deploy, Limit("64 MiB of memory"), NONE),
     ("greedy-allocates", Act::Deploy, Limit("64 MiB of memory"), NONE),
     ("greedy-recurses", Act::Deploy, Crashed, NONE),
@@ -221,7 +221,7 @@ fn one((behaviour, act, stopped, reached): &Row) {
     let (exit, ran) = match act {
         // Those that only wait.
         Act::Deploy if matches!(*behaviour, "greedy-sleeps" | "greedy-spins") => {
-            (1, ring.deploy_within(2))
+            (1, ring.deploy_within(5))
         }
         Act::Deploy => (1, ring.deploy()),
         Act::Again => {

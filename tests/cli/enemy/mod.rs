@@ -3,6 +3,7 @@
 
 mod behaviours;
 mod malformed;
+mod wall;
 
 mod ring;
 mod server;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -130,6 +130,11 @@ impl Ring {
 
     /// Runs a command to its end. One that does not end is killed and fails the test.
     pub fn ss(&self, arguments: &[&str]) -> Ran {
+        self.ended(self.command(arguments).spawn().expect("the binary runs"))
+    }
+
+    /// A command that has not begun.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.place.command();
         command
             .env("STARSYSTEM_HOME", &SHARED.home)
@@ -139,7 +144,12 @@ impl Ring {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let ran = ended(command.spawn().expect("the binary runs"), &self.name);
+        command
+    }
+
+    /// Waits for the end of a command that was begun.
+    pub fn ended(&self, child: Child) -> Ran {
+        let ran = ended(child, &self.name);
         self.is_clean("stdout", &ran.stdout);
         self.is_clean("stderr", &ran.stderr);
         ran

@@ -20,6 +20,7 @@ use crate::clock::SystemClock;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::plugins;
 use crate::project::{Project, environments};
 use crate::wire;
 
@@ -60,6 +61,7 @@ pub async fn run(context: &Context, args: &args::Doctor) -> Result<Exit, Command
     let mut findings = vec![Finding::new("ss", Health::Ok, env!("CARGO_PKG_VERSION"))];
     findings.push(home(context));
     findings.push(vault(context));
+    findings.push(wall());
     let surroundings = project(context, args, &mut findings);
     if args.offline {
         let skipped = "not tried: --offline";
@@ -135,6 +137,44 @@ fn vault(context: &Context) -> Finding {
         Ok((None, _)) => Finding::new("vault", Health::Ok, "empty so far"),
         Err(error) => failing("vault", &error),
     }
+}
+
+/// What stands between this machine and a plugin that somebody else wrote. The wall is built and tried.
+fn wall() -> Finding {
+    let name = "wall around plugins";
+    let wall = match plugins::wall() {
+        Ok(Some(wall)) => wall,
+        Ok(None) => {
+            return Finding::new(name, Health::Warning, "turned off (STARSYSTEM_WALL=off)")
+                .hint("plugins that are not part of `ss` run in its own process, behind WebAssembly alone");
+        }
+        Err(error) => return failing(name, &error),
+    };
+    let (walls, attempts) = match wall.attempt() {
+        Ok(tried) => tried,
+        Err(why) => return Finding::new(name, Health::Problem, why),
+    };
+    let open = attempts.iter().find(|attempt| attempt.refused.is_none());
+    if let (true, Some(open)) = (walls.are_whole(), open) {
+        let what = &open.what;
+        return Finding::new(name, Health::Problem, format!("it stands, and yet it could {what}"));
+    }
+    if walls.are_whole() {
+        let tried = attempts.len();
+        let message = format!("Landlock and seccomp; {tried} ways out were tried and are shut");
+        return Finding::new(name, Health::Ok, message);
+    }
+    let lacks = match (walls.landlock, walls.seccomp) {
+        (false, false) => "neither Landlock nor seccomp",
+        (false, true) => "no Landlock",
+        _ => "no seccomp",
+    };
+    let (health, then) = if wall.required {
+        (Health::Problem, "plugins that are not part of `ss` do not run (STARSYSTEM_WALL=required)")
+    } else {
+        (Health::Warning, "plugins run behind what there is; STARSYSTEM_WALL=required refuses them")
+    };
+    Finding::new(name, health, format!("this kernel has {lacks}")).hint(then)
 }
 
 fn failing(name: &str, error: &CommandError) -> Finding {

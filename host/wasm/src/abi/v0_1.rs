@@ -3,7 +3,7 @@
 use ss_gate::call as gate;
 use wasmtime::component::{HasSelf, Linker};
 
-use super::bounds::{self, BODY, NAME, VALUE, line, list, object, size, text};
+use crate::bounds::{self, object};
 use crate::state::{State, Stop};
 
 mod bindings {
@@ -34,12 +34,7 @@ impl api::Host for State {
         &mut self,
         request: api::Call,
     ) -> wasmtime::Result<Result<api::Reply, api::CallFailure>> {
-        let call = call(request)?;
-        self.usage.handed(call_bytes(&call))?;
-        let answer = self.ask(|host| host.send(call)).await?;
-        if matches!(&answer, Err(failure) if failure.kind == gate::CallFailureKind::Denied) {
-            self.usage.refused()?;
-        }
+        let answer = self.host.send(call(request)).await?;
         Ok(answer.map(reply).map_err(call_failure))
     }
 }
@@ -50,36 +45,31 @@ impl secrets::Host for State {
         template: String,
         parts: Vec<model::NamedSecret>,
     ) -> wasmtime::Result<Result<u32, String>> {
-        let template = text("template", template, VALUE)?;
-        let parts = list("list of parts", parts, named_secret)?;
-        self.usage.handed(template.len())?;
-        self.ask(|host| host.compose(template, parts)).await
+        Ok(self.host.compose(template, named_secrets(parts)).await?)
     }
 }
 
 impl progress::Host for State {
     async fn step(&mut self, message: String) -> wasmtime::Result<()> {
-        self.ask(|host| host.step(line(message))).await
+        Ok(self.host.step(message).await?)
     }
 
     async fn checkpoint(&mut self, partial: model::ResourceRecord) -> wasmtime::Result<()> {
-        self.usage.handed(partial.attributes.len())?;
-        let partial = record(partial)?;
-        self.ask(|host| host.checkpoint(partial)).await
+        Ok(self.host.checkpoint(record(partial)?).await?)
     }
 
     async fn log(&mut self, message: String) -> wasmtime::Result<()> {
-        self.ask(|host| host.log(line(message))).await
+        Ok(self.host.log(message).await?)
     }
 }
 
 impl clock::Host for State {
     async fn now_ms(&mut self) -> wasmtime::Result<f64> {
-        State::now_ms(self).await
+        Ok(self.host.now_ms().await?)
     }
 
     async fn wait(&mut self, ms: u32) -> wasmtime::Result<()> {
-        self.ask(|host| host.wait(ms)).await
+        Ok(self.host.wait(ms).await?)
     }
 
     async fn random(&mut self, count: u32) -> wasmtime::Result<Vec<u8>> {
@@ -87,56 +77,38 @@ impl clock::Host for State {
             let text = format!("it asked for {count} random bytes at once; 1024 is the most");
             return Err(Stop::Exhausted(text).into());
         }
-        State::random(self, u64::from(count)).await
+        Ok(self.host.random(u64::from(count)).await?)
     }
 }
 
-fn call(call: api::Call) -> Result<gate::Call, Stop> {
-    size("request body", call.body.as_ref().map_or(0, Vec::len), BODY)?;
-    Ok(gate::Call {
-        operation: text("operation name", call.operation, NAME)?,
-        params: list("list of parameters", call.params, |param| {
-            Ok(gate::Param {
-                name: text("parameter name", param.name, NAME)?,
-                value: text("parameter value", param.value, VALUE)?,
-            })
-        })?,
+fn call(call: api::Call) -> gate::Call {
+    let param = |param: api::Param| gate::Param { name: param.name, value: param.value };
+    let fill = |fill: api::Fill| gate::Fill { pointer: fill.pointer, value: fill.value };
+    gate::Call {
+        operation: call.operation,
+        params: call.params.into_iter().map(param).collect(),
         body: call.body,
-        fill: list("list of fills", call.fill, |fill| {
-            let pointer = text("fill pointer", fill.pointer, VALUE)?;
-            Ok(gate::Fill { pointer, value: fill.value })
-        })?,
-    })
+        fill: call.fill.into_iter().map(fill).collect(),
+    }
 }
 
-fn call_bytes(call: &gate::Call) -> usize {
-    let params = call.params.iter().map(|param| param.name.len() + param.value.len());
-    let fills = call.fill.iter().map(|fill| fill.pointer.len());
-    call.body.as_ref().map_or(0, Vec::len) + params.chain(fills).sum::<usize>()
-}
-
-fn named_secret(secret: model::NamedSecret) -> Result<gate::NamedSecret, Stop> {
-    Ok(gate::NamedSecret {
-        name: text("name of a secret", secret.name, NAME)?,
-        value: secret.value,
-    })
+fn named_secrets(secrets: Vec<model::NamedSecret>) -> Vec<gate::NamedSecret> {
+    let named =
+        |secret: model::NamedSecret| gate::NamedSecret { name: secret.name, value: secret.value };
+    secrets.into_iter().map(named).collect()
 }
 
 fn record(record: model::ResourceRecord) -> Result<gate::ResourceRecord, Stop> {
-    Ok(gate::ResourceRecord {
-        id: text("resource id", record.id, VALUE)?,
-        attributes: object("attributes", &record.attributes)?,
-        url: record.url.map(|url| text("url", url, VALUE)).transpose()?,
-        schema: record.schema,
-    })
+    let attributes = object("attributes", &record.attributes)?;
+    Ok(gate::ResourceRecord { id: record.id, attributes, url: record.url, schema: record.schema })
 }
 
 /// What `apply` answered.
 pub(crate) fn outcome(outcome: lifecycle::Outcome) -> Result<gate::Outcome, Stop> {
-    Ok(gate::Outcome {
+    bounds::outcome(gate::Outcome {
         made: record(outcome.made)?,
-        outputs: list("list of outputs", outcome.outputs, named_secret)?,
-        summary: line(outcome.summary),
+        outputs: named_secrets(outcome.outputs),
+        summary: outcome.summary,
     })
 }
 
@@ -144,12 +116,14 @@ pub(crate) fn outcome(outcome: lifecycle::Outcome) -> Result<gate::Outcome, Stop
 pub(crate) fn seen(
     seen: Option<model::ResourceRecord>,
 ) -> Result<Option<gate::ResourceRecord>, Stop> {
-    seen.map(record).transpose()
+    let Some(seen) = seen.map(record).transpose()? else { return Ok(None) };
+    bounds::record(&seen)?;
+    Ok(Some(seen))
 }
 
 /// Why the provisioner did not succeed, in its own words.
 pub(crate) fn failure(failure: lifecycle::Failure) -> Result<gate::Failure, Stop> {
-    Ok(gate::Failure {
+    bounds::failure(gate::Failure {
         kind: match failure.kind {
             model::FailureKind::Invalid => gate::FailureKind::Invalid,
             model::FailureKind::Unauthorized => gate::FailureKind::Unauthorized,
@@ -158,15 +132,10 @@ pub(crate) fn failure(failure: lifecycle::Failure) -> Result<gate::Failure, Stop
             model::FailureKind::Unavailable => gate::FailureKind::Unavailable,
             model::FailureKind::Broken => gate::FailureKind::Broken,
         },
-        message: line(failure.message),
+        message: failure.message,
         retry_after_ms: failure.retry_after_ms,
         details: failure.details.map(|details| object("failure details", &details)).transpose()?,
     })
-}
-
-/// The manifest's text, bounded; what it says is the gate's to judge.
-pub(crate) fn manifest(document: String) -> Result<String, Stop> {
-    text("manifest", document, bounds::JSON)
 }
 
 fn reply(reply: gate::Reply) -> api::Reply {

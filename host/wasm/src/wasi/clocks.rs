@@ -31,7 +31,7 @@ impl monotonic_clock::Host for State {
 
 impl wall_clock::Host for State {
     async fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
-        let now_ms = self.now_ms().await? as u64;
+        let now_ms = self.host.now_ms().await? as u64;
         let nanoseconds = (now_ms % 1_000) as u32 * RESOLUTION_NS;
         Ok(wall_clock::Datetime { seconds: now_ms / 1_000, nanoseconds })
     }
@@ -43,7 +43,7 @@ impl wall_clock::Host for State {
 
 impl State {
     async fn random_u64(&mut self) -> wasmtime::Result<u64> {
-        let bytes = self.random(8).await?;
+        let bytes = self.host.random(8).await?;
         let mut word = [0; 8];
         word.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
         Ok(u64::from_le_bytes(word))
@@ -52,7 +52,7 @@ impl State {
 
 impl random::Host for State {
     async fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        self.random(len).await
+        Ok(self.host.random(len).await?)
     }
 
     async fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
@@ -62,7 +62,7 @@ impl random::Host for State {
 
 impl insecure::Host for State {
     async fn get_insecure_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        self.random(len).await
+        Ok(self.host.random(len).await?)
     }
 
     async fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {

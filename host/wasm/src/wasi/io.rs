@@ -59,7 +59,7 @@ impl State {
                 return Ok(());
             }
             let next = u32::try_from(left).unwrap_or(u32::MAX);
-            self.ask(|host| host.wait(next)).await?;
+            self.host.wait(next).await?;
         }
     }
 }
