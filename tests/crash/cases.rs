@@ -43,7 +43,7 @@ impl fmt::Display for Case {
 impl Case {
     /// Runs the change with its trouble. `false` when it never got there.
     pub fn disturb(&self, world: &World<'_>) -> bool {
-        let command = self.scenario.command();
+        let command = &self.scenario.command(world);
         let log = world.place.home().join("sandbox/torn");
         let ran = match &self.trouble {
             Trouble::Request { number, fault, .. } => {
@@ -69,9 +69,9 @@ pub fn of(scenario: Scenario, world: &World<'_>, with_strace: bool) -> Vec<Case>
     let sandbox = world.place.home().join("sandbox");
     let log = sandbox.join("calls");
     let below = if with_strace { strace::watching(&log) } else { Vec::new() };
-    world.disturbed(&below, scenario.command(), None).exits(0);
+    world.disturbed(&below, &scenario.command(world), None).exits(0);
     let requests = world.proxy.requests();
-    world.run(scenario.next_command()).exits(0);
+    world.run(&scenario.next_command(world)).exits(0);
     scenario.is_done(world);
     let mut troubles = of_requests(&requests);
     if with_strace {

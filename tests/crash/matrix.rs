@@ -132,7 +132,7 @@ fn tried(case: &Case, world: &World<'_>, results: &Mutex<Results>) -> bool {
         case.scenario.arrange(world);
         let reached = case.disturb(world);
         let begun = Instant::now();
-        let again = world.run(case.scenario.next_command());
+        let again = world.run(&case.scenario.next_command(world));
         let took = begun.elapsed();
         assert_eq!(again.code, 0, "the next run failed:\n{}\n{}", again.stdout, again.stderr);
         case.scenario.is_done(world);

@@ -1,5 +1,9 @@
 //! The changes that are interrupted.
 
+use std::fs;
+
+use serde_json::Value;
+
 use crate::world::World;
 
 /// A change of the walkthrough's system.
@@ -15,18 +19,24 @@ pub enum Scenario {
     Credential,
     /// Another region for the database, another name for the app: neither can be changed in place.
     Replace,
+    /// Back to an earlier deploy, its configuration and its credentials included, and deployed.
+    RollBack,
     /// Everything goes.
     Destroy,
 }
 
-pub const ALL: [Scenario; 6] = [
+pub const ALL: [Scenario; 7] = [
     Scenario::Create,
     Scenario::Abandon,
     Scenario::Update,
     Scenario::Credential,
     Scenario::Replace,
+    Scenario::RollBack,
     Scenario::Destroy,
 ];
+
+/// In the cloud's folder: the deploy that a rollback goes back to.
+const BACK_TO: &str = "sandbox/back-to";
 
 const IMAGES: [&str; 2] = ["my-app-api:latest", "my-app-api:v2"];
 const REGIONS: [&str; 2] = ["region: us-east-2\n", "region: eu-central-1\n"];
@@ -40,39 +50,55 @@ impl Scenario {
         let is_there = world.sandbox.holds().0 > 0;
         let from_nothing = matches!(self, Self::Create | Self::Abandon);
         if from_nothing && is_there {
-            world.run(Self::Destroy.command()).exits(0);
+            world.run(&Self::Destroy.command(world)).exits(0);
         } else if !from_nothing && !is_there {
-            world.run(Self::Create.command()).exits(0);
+            world.run(&Self::Create.command(world)).exits(0);
         }
         match self {
             Self::Create | Self::Abandon | Self::Destroy => {}
             Self::Update => swap(world, IMAGES),
             Self::Credential => {
-                let branches = format!("/neon/api/v2/projects/{}/branches", world.project());
-                let branch = world.ask("GET", &branches)["branches"][0]["id"].clone();
-                let branch = branch.as_str().expect("a branch").to_owned();
-                let reset = format!("{branches}/{branch}/roles/neondb_owner/reset_password");
-                world.ask("POST", &reset);
+                reset_password(world);
                 swap(world, TIMEOUTS);
             }
             Self::Replace => {
                 swap(world, REGIONS);
                 swap(world, APPS);
             }
+            Self::RollBack => {
+                swap(world, IMAGES);
+                world.run(&["deploy", "--env=sandbox"]).exits(0);
+                let latest = world.run(&["inspect", "--env=sandbox", "--json"]).exits(0);
+                let latest: Value = serde_json::from_str(&latest.stdout).expect("JSON");
+                let id = latest["id"].as_str().expect("an id");
+                fs::write(world.place.home().join(BACK_TO), id).expect("it can be written");
+                reset_password(world);
+                swap(world, TIMEOUTS);
+                swap(world, IMAGES);
+                world.run(&["deploy", "--env=sandbox"]).exits(0);
+            }
         }
     }
 
     /// What the user types after it was interrupted: mostly the same again.
-    pub fn next_command(self) -> &'static [&'static str] {
-        if self == Self::Abandon { Self::Destroy.command() } else { self.command() }
+    pub fn next_command(self, world: &World<'_>) -> Vec<String> {
+        if self == Self::Abandon { Self::Destroy.command(world) } else { self.command(world) }
     }
 
     /// What the user types.
-    pub fn command(self) -> &'static [&'static str] {
+    pub fn command(self, world: &World<'_>) -> Vec<String> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         match self {
-            Self::Replace => &["deploy", "--env=sandbox", "--yes", "--allow-replace=app-db"],
-            Self::Destroy => &["destroy", "--env=sandbox", "--yes=sandbox"],
-            _ => &["deploy", "--env=sandbox"],
+            Self::Replace => {
+                words(&["deploy", "--env=sandbox", "--yes", "--allow-replace=app-db"])
+            }
+            Self::RollBack => {
+                let id = fs::read_to_string(world.place.home().join(BACK_TO)).expect("an id");
+                let to = format!("--to={id}");
+                words(&["rollback", "--env=sandbox", &to, "--restore-config", "--deploy"])
+            }
+            Self::Destroy => words(&["destroy", "--env=sandbox", "--yes=sandbox"]),
+            _ => words(&["deploy", "--env=sandbox"]),
         }
     }
 
@@ -84,6 +110,15 @@ impl Scenario {
         let overlay = world.place.read("starsystem.sandbox.yaml");
         world.is_whole(if overlay.contains(APPS[0]) { "my-app-api" } else { "my-app-web" });
     }
+}
+
+/// Another password at Neon, of which nobody here knows.
+fn reset_password(world: &World<'_>) {
+    let branches = format!("/neon/api/v2/projects/{}/branches", world.project());
+    let branch = world.ask("GET", &branches)["branches"][0]["id"].clone();
+    let branch = branch.as_str().expect("a branch").to_owned();
+    let reset = format!("{branches}/{branch}/roles/neondb_owner/reset_password");
+    world.ask("POST", &reset);
 }
 
 /// Puts the one in the place of the other, whichever is there.

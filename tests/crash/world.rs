@@ -1,5 +1,6 @@
 //! A project in a place of its own, its cloud, and the proxy between them.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -58,7 +59,7 @@ impl<'p> World<'p> {
     }
 
     /// Runs `ss` undisturbed.
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Ran {
         self.disturbed(&[], arguments, None)
     }
 
@@ -66,7 +67,7 @@ impl<'p> World<'p> {
     pub fn disturbed(
         &self,
         below: &[String],
-        arguments: &[&str],
+        arguments: &[impl AsRef<OsStr>],
         fault: Option<(usize, Fault)>,
     ) -> Ran {
         self.proxy.expect(fault);
