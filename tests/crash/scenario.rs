@@ -89,9 +89,7 @@ impl Scenario {
     pub fn command(self, world: &World<'_>) -> Vec<String> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         match self {
-            Self::Replace => {
-                words(&["deploy", "--env=sandbox", "--yes", "--allow-replace=app-db"])
-            }
+            Self::Replace => words(&["deploy", "--env=sandbox", "--yes", "--allow-replace=app-db"]),
             Self::RollBack => {
                 let id = fs::read_to_string(world.place.home().join(BACK_TO)).expect("an id");
                 let to = format!("--to={id}");

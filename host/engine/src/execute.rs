@@ -12,7 +12,7 @@ use ss_core::ledger;
 use ss_core::plan::{Action, Plan, Step};
 use ss_core::record::{DeployStatus, Entry, Receipt, ServiceReceipt};
 use ss_core::state::State;
-use ss_ports::Event;
+use ss_ports::{Event, StoreError};
 
 use crate::failure::Failure;
 use crate::run::{Run, lock};
@@ -214,15 +214,25 @@ impl<'p> Walk<'p> {
             ..lock(&self.state).clone()
         };
         let kept = snapshot::keep(&self.run, state.clone()).await;
-        let told = store.put_receipt(&self.receipt(status)).await;
-        if let Err(error) = store.commit(&state, serial).await {
+        if let Err(error) = self.tell_and_commit(status, &state, serial).await {
             self.serial = serial;
-            // The commit's failure is the one to tell; the journal still has everything.
+            // Its own failure is the one to tell; the journal still has everything.
             let _ = store.put_receipt(&self.receipt(status)).await;
             return Err(error.into());
         }
-        kept?;
-        Ok(told?)
+        Ok(kept?)
+    }
+
+    /// Without its receipt no run is committed: it would go on forever, for all that receipts say.
+    async fn tell_and_commit(
+        &self,
+        status: DeployStatus,
+        state: &State,
+        expected: u64,
+    ) -> Result<(), StoreError> {
+        let store = &self.run.ports.store;
+        store.put_receipt(&self.receipt(status)).await?;
+        store.commit(state, expected).await.map(drop)
     }
 }
 

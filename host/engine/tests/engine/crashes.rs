@@ -15,7 +15,8 @@ use crate::world::{LINEAGE, World, taking, wants, wants_of};
 
 type Ended = Option<Result<Report, Failure>>;
 
-const FAULTS: [Fault; 4] = [Fault::Killed, Fault::KilledLate, Fault::DiskFull, Fault::Offline];
+const FAULTS: [Fault; 5] =
+    [Fault::Killed, Fault::KilledLate, Fault::DiskFull, Fault::DiskFullOnce, Fault::Offline];
 
 /// Acts in a prepared world once for every point and every kind of fault, then checks what a later run makes of it.
 /// Gives the number of worlds.

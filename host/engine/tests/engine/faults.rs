@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// What happens at the point, and at every later one.
+/// What happens at the point, and at every later one unless it says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The process is killed: nothing after it happens, and what need not be durable is lost.
@@ -14,6 +14,8 @@ pub enum Fault {
     KilledLate,
     /// Nothing can be written: journal, tapes, vault, state, receipts.
     DiskFull,
+    /// Nothing can be written at this point alone.
+    DiskFullOnce,
     /// No vendor can be reached.
     Offline,
     /// The vault cannot be opened. It passes no points: it is so from the start.
@@ -67,7 +69,7 @@ impl Faults {
             self.died.notify_one();
             std::future::pending::<()>().await;
         }
-        Some(self.fault)
+        (self.fault != Fault::DiskFullOnce || at == self.at).then_some(self.fault)
     }
 
     /// Ends when the process is killed.

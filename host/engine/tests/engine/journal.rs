@@ -77,7 +77,9 @@ fn called(state: &State) -> State {
 
 fn full(fault: Option<Fault>) -> Result<(), StoreError> {
     match fault {
-        Some(Fault::DiskFull) => Err(StoreError::Io("no space left on device".to_owned())),
+        Some(Fault::DiskFull | Fault::DiskFullOnce) => {
+            Err(StoreError::Io("no space left on device".to_owned()))
+        }
         _ => Ok(()),
     }
 }
