@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::proxy::Fault;
+use crate::proxy::{self, Fault};
 use crate::scenario::Scenario;
 use crate::strace::{self, Point};
 use crate::world::World;
@@ -124,9 +124,7 @@ fn writes(what: &str) -> Vec<Fault> {
         Fault::AnsweredAfter(500),
         Fault::AnsweredAfter(502),
     ];
-    // Neither vendor has a key here by which it could tell a repetition from a second wish; TLS does not repeat by
-    // itself.
-    if what != "POST /neon/api/v2/projects" && !what.ends_with("/ip_assignments") {
+    if proxy::may_come_twice(what) {
         faults.push(Fault::Twice);
     }
     faults
