@@ -70,6 +70,13 @@ impl Terminal {
         stdin.write_all(keys).and_then(|()| stdin.flush()).expect("it listens");
     }
 
+    /// The window is closed: who held the terminal is gone, and the kernel tells everybody on it.
+    fn closes(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+        self.reading.join().expect("it reads to the end");
+    }
+
     /// The exit code and everything that was drawn.
     fn end(mut self) -> (i32, Vec<u8>) {
         let code = self.child.wait().expect("it ends").code().expect("a code");
@@ -152,6 +159,30 @@ fn ctrl_c_leaves_a_usable_terminal() {
     assert!(!parser.screen().alternate_screen());
     assert_eq!(parser.screen().fgcolor(), vt100::Color::Default, "a colour is left on");
     assert_eq!(parser.screen().cursor_position().1, 0, "the prompt would not begin a line: {text}");
+}
+
+#[test]
+fn a_closed_terminal_lets_the_request_in_flight_end_and_records_it() {
+    let place = Place::new();
+    let port = free_port();
+    database(&place, port);
+    let sandbox = Sandbox::start(&place, port, &place.path().join("sandbox.yaml"));
+    let create = "POST /neon/api/v2/projects";
+    sandbox.fault(create, 1, &serde_json::json!({"delay_ms": 1_500, "after": true}));
+    let terminal = Terminal::start(&place, 80, "deploy --env=sandbox", &[]);
+    let begun = Instant::now();
+    while sandbox.holds().0 == 0 {
+        assert!(begun.elapsed() < PATIENCE, "no project is made");
+        thread::sleep(Duration::from_millis(20));
+    }
+    terminal.closes();
+    while place.ss(["unlock", "--env=sandbox"]).code != 0 {
+        assert!(begun.elapsed() < PATIENCE, "it does not end");
+        thread::sleep(Duration::from_millis(20));
+    }
+    place.ss(["inspect", "--env=sandbox"]).exits(0).says("interrupted");
+    place.ss(["deploy", "--env=sandbox"]).exits(0);
+    assert_eq!((sandbox.holds().0, sandbox.count(create)), (1, 1));
 }
 
 /// At a question nothing is in flight that would have to be finished.

@@ -102,8 +102,9 @@ impl Progress {
             };
         };
         match &self.live {
-            Some(live) => live.suspend(write),
-            None => write(),
+            // On a terminal that was closed `suspend` would panic, and the deploy would end half-way.
+            Some(live) if live.clear().is_ok() => live.suspend(write),
+            _ => write(),
         }
     }
 }
