@@ -11,6 +11,7 @@ mod cases;
 #[expect(dead_code, reason = "tests/cli needs more of it")]
 #[path = "../cli/common/mod.rs"]
 mod common;
+mod cost;
 mod elsewhere;
 mod matrix;
 mod proxy;

@@ -62,6 +62,17 @@ pub fn failing(point: &Point) -> Vec<String> {
     strace(Path::new("/dev/null"), point.call, Some(inject))
 }
 
+/// Watches what waits for the disk, and lets it wait.
+pub fn counting_syncs() -> Vec<String> {
+    strace(Path::new("/dev/null"), "fsync,fdatasync", None)
+}
+
+/// A disk that says that all is durable, at once.
+pub fn skipping_syncs() -> Vec<String> {
+    let skipped = "fsync,fdatasync:retval=0".to_owned();
+    strace(Path::new("/dev/null"), "fsync,fdatasync", Some(skipped))
+}
+
 fn strace(log: &Path, calls: &str, inject: Option<String>) -> Vec<String> {
     let log = log.to_str().expect("a path in UTF-8");
     let mut words = vec!["strace", "-qq", "-y", "-o", log];

@@ -5,7 +5,7 @@
 use std::env;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ss_sim::{Case, live, shrink};
+use ss_sim::{Act, Case, Fault, Trouble, Wish, live, shrink};
 
 /// Steps of one run of the tests, unless somebody wants more.
 const STEPS: usize = 120_000;
@@ -63,4 +63,31 @@ fn the_same_seed_takes_the_same_course() {
         assert!(courses[0].as_ref().is_ok_and(|trace| trace.len() > 40), "seed {seed}");
     }
     assert_ne!(live(&Case::of(3)), live(&Case::of(4)));
+}
+
+/// By an hour, forward or back, at any step of a deploy; and then the deploy is killed as well.
+#[test]
+fn a_wall_clock_that_is_set_does_no_harm() {
+    let wish = |after: &[(usize, bool)]| Wish {
+        is_wanted: true,
+        size: 1,
+        region: 0,
+        after: after.to_vec(),
+    };
+    for at in 0..60 {
+        for seconds in [3_600, -3_600] {
+            let set = Fault { at, trouble: Trouble::ClockSet(seconds) };
+            let killed = Fault { at: at + 5, trouble: Trouble::Killed };
+            for faults in [vec![set.clone()], vec![set.clone(), killed]] {
+                let case = Case {
+                    seed: at as u64,
+                    lag_ms: 0,
+                    wishes: vec![wish(&[]), wish(&[(0, true)])],
+                    acts: vec![Act::Deploy { refresh: false, faults }],
+                };
+                let broken = live(&case).err().map(|broken| broken.what);
+                assert_eq!(broken, None, "{case:?}");
+            }
+        }
+    }
 }
