@@ -220,7 +220,7 @@ impl<'p> Walk<'p> {
             let _ = store.put_receipt(&self.receipt(status)).await;
             return Err(error.into());
         }
-        Ok(kept?)
+        kept
     }
 
     /// Without its receipt no run is committed: it would go on forever, for all that receipts say.
