@@ -72,6 +72,9 @@ pub enum Command {
     /// A local Neon and Fly on this machine
     #[command(subcommand)]
     Sandbox(Sandbox),
+    /// Write, look at and try provisioners
+    #[command(subcommand)]
+    Plugin(Plugin),
     /// Print the JSON Schema of starsystem.yaml, for editors
     Schema(Schema),
     /// Look whether this machine and project are ready
@@ -469,4 +472,71 @@ pub struct SandboxPlace {
     /// What to run for an image; sandbox.yaml in the directory when absent
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// `ss plugin`.
+#[derive(Debug, Subcommand)]
+pub enum Plugin {
+    /// Look at a component: its manifest, its imports, what it may do
+    Check {
+        /// The component's file, or the name of a first-party plugin
+        plugin: String,
+    },
+    /// Call one function of a provisioner
+    Run(PluginRun),
+    /// Try a provisioner against everything that goes wrong
+    Test(PluginTest),
+}
+
+/// `ss plugin run`.
+#[derive(Debug, Args)]
+pub struct PluginRun {
+    /// The component's file, or the name of a first-party plugin
+    pub plugin: String,
+    /// Which function
+    #[arg(value_enum)]
+    pub function: Function,
+    /// What is asked of it, YAML or JSON
+    #[arg(
+        long,
+        visible_alias = "service",
+        value_name = "FILE",
+        default_value = "provisioner-test.yaml"
+    )]
+    pub case: PathBuf,
+    /// Where the record stays between the calls
+    #[arg(long, value_name = "FILE", default_value = ".starsystem/plugin-run.json")]
+    pub state: PathBuf,
+    /// Show every operation with its body; secrets never reach a provisioner, so none is shown
+    #[arg(long)]
+    pub trace: bool,
+}
+
+/// The functions of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Function {
+    /// What it says of itself.
+    Manifest,
+    /// Makes the resource, or changes it.
+    Apply,
+    /// Reads it.
+    Read,
+    /// Removes it.
+    Destroy,
+}
+
+/// `ss plugin test`.
+#[derive(Debug, Args)]
+pub struct PluginTest {
+    /// The component's file, or the name of a first-party plugin
+    pub plugin: String,
+    /// What is asked of it and where the API's fake is, YAML or JSON
+    #[arg(long, value_name = "FILE", default_value = "provisioner-test.yaml")]
+    pub case: PathBuf,
+    /// Only this: lifecycle, create, update, replace, destroy or read
+    #[arg(long, value_name = "AREA")]
+    pub only: Vec<String>,
+    /// Write the report for a CI system, too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }

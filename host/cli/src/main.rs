@@ -81,6 +81,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Vault(command) => commands::vault::run(context, command),
         Command::Auth(args) => block_on(commands::auth::run(context, args)),
         Command::Sandbox(command) => commands::sandbox::run(context, command),
+        Command::Plugin(command) => block_on(commands::plugin::run(context, command)),
         Command::Schema(args) => commands::schema::run(context, args),
         Command::Doctor(args) => block_on(commands::doctor::run(context, args)),
         Command::Completions { shell } => commands::shell::completions(shell),

@@ -100,10 +100,7 @@ pub fn load(
     let mut lock = Lock::load(&path).map_err(|error| Failure::new("SS0611", error.to_string()))?;
     let before = lock.clone();
     let cache = context.home()?.join("plugins");
-    if let Some(program) = this_program() {
-        let wall = context.call_timeout.map_or(COMPILING_MAX, |wall| wall.min(COMPILING_MAX));
-        ss_wasm::compile_with(program, &[COMPILER], wall);
-    }
+    compile_apart(context);
     let wall = wall()?;
     let mut loaded = Vec::new();
     for (name, reference) in &config.plugins {
@@ -147,6 +144,33 @@ pub fn load(
         lock.save(&path).map_err(|error| Failure::new("SS0611", error.to_string()))?;
     }
     Ok(loaded)
+}
+
+/// What a stranger wrote is compiled in a process of its own.
+fn compile_apart(context: &Context) {
+    if let Some(program) = this_program() {
+        let wall = context.call_timeout.map_or(COMPILING_MAX, |wall| wall.min(COMPILING_MAX));
+        ss_wasm::compile_with(program, &[COMPILER], wall);
+    }
+}
+
+/// One plugin by itself, for its author: a component's file, or the name of one that is part of this program.
+pub fn alone(context: &Context, reference: &str) -> Result<WasmProvisioner, CommandError> {
+    let named = |one: &WasmProvisioner| one.plugin().pin.name.as_str() == reference;
+    if let Some(first_party) = ss_wasm::first_party().into_iter().find(named) {
+        return Ok(first_party);
+    }
+    let unusable = |message: String| {
+        let failure = Failure::new("SS0612", message);
+        CommandError::new(Exit::Invalid, failure.hint("name a component's file, or `neon`, `fly`"))
+    };
+    let path = context.directory.join(reference);
+    let component = std::fs::read(&path)
+        .map_err(|error| unusable(format!("`{}` cannot be read: {error}", path.display())))?;
+    compile_apart(context);
+    let cache = context.home()?.join("plugins");
+    ss_wasm::load(component, reference, Some(&cache), wall()?.as_ref())
+        .map_err(|error| unusable(error.to_string()))
 }
 
 fn ask(candidate: &Candidate, question: &Question) -> Result<(), CommandError> {

@@ -84,6 +84,12 @@ pub(crate) fn allowed(import: &str) -> Option<&'static AllowedImport> {
     ALLOWED_IMPORTS.iter().find(|entry| entry.interface == interface && fits(version, entry.track))
 }
 
+/// The interfaces that a component imports, with their versions, in its own order.
+pub fn imports_of(component: &[u8]) -> Result<Vec<String>, LoadFailure> {
+    let (imports, _) = names(component)?;
+    Ok(imports.iter().map(|import| printable(import, NAME)).collect())
+}
+
 /// Checks a component's own imports and exports, without compiling and without looking inside its modules.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadFailure> {
     let (imports, exports) = names(bytes)?;

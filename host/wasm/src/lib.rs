@@ -26,7 +26,7 @@ mod wasi;
 
 pub use compiler::{compile_with, serve_compiler};
 pub use first_party::first_party;
-pub use imports::{ALLOWED_IMPORTS, AllowedImport, Answered};
+pub use imports::{ALLOWED_IMPORTS, AllowedImport, Answered, imports_of};
 pub use limits::Limits;
 pub use load::{LoadError, LoadFailure, load};
 pub use provisioner::WasmProvisioner;

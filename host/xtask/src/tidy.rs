@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::shell::{output, root};
 
 /// Room → the rooms it may import. `host/cli` may import all.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("core", &[]),
     ("gate", &["core"]),
     ("ports", &["core", "gate"]),
@@ -21,6 +21,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("registry", &["core", "gate", "ports"]),
     ("telemetry", &["core", "ports"]),
     ("sandbox", &[]),
+    ("conformance", &["core", "gate", "ports", "engine", "testkit"]),
     ("xtask", &[]),
 ];
 const LINES_MAX: usize = 700;

@@ -101,7 +101,12 @@ fn rename(place: &Place, name: &str) -> Result<(), Failure> {
         let mutated: Mutated = reply.json()?;
         operations::wait_for(&place.project_id, &mutated.operations)?;
     } else if !api::is_absent(&reply) {
-        log!("{}", explain(&reply, "rename the project"));
+        let failure = explain(&reply, "rename the project");
+        if failure.kind == FailureKind::Unavailable {
+            // Deleted under its own name it would stand in the way of the next deploy for a week.
+            return Err(failure);
+        }
+        log!("{failure}");
     }
     Ok(())
 }

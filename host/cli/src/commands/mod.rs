@@ -12,6 +12,7 @@ pub mod import;
 pub mod init;
 pub mod inspect;
 pub mod plan;
+pub mod plugin;
 pub mod rollback;
 pub mod sandbox;
 pub mod schema;

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Builds a component from a folder with a provisioner in Python.
+#
+#   sdk/python/build.sh FOLDER MODULE OUTPUT
+#
+# The toolchain is pinned (requirements.txt) and goes to $SS_LANGUAGE_CACHE or ~/.cache/ss-language-guests.
+set -eu
+sdk=$(cd "$(dirname "$0")" && pwd)
+wit=$sdk/../../wit/provisioner-0.1
+cache=${SS_LANGUAGE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ss-language-guests}
+[ $# = 3 ] || { echo "usage: $0 FOLDER MODULE OUTPUT" >&2; exit 2; }
+mkdir -p "$cache"
+if ! cmp -s "$sdk/requirements.txt" "$cache/python/installed.txt"; then
+    python3 -m venv "$cache/python"
+    "$cache/python/bin/pip" install --quiet --disable-pip-version-check -r "$sdk/requirements.txt"
+    cp "$sdk/requirements.txt" "$cache/python/installed.txt"
+fi
+# A copy: Python writes beside the sources.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp -R "$1/." "$work"
+cp -R "$sdk/starsystem_provisioner" "$work"
+# No WASI at all: the contract is everything that the component imports.
+"$cache/python/bin/componentize-py" -d "$wit" -w provisioner \
+    componentize --stub-wasi -p "$work" "$2" -o "$3"
