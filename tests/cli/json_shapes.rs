@@ -68,8 +68,33 @@ const RUNS: &[(&str, &[&str], i32, Before)] = &[
     ("vault", &["vault", "rotate-key"], 0, NOTHING),
     ("recipients", &["vault", "recipients", "list"], 0, NOTHING),
     ("trust", &["trust"], 0, NOTHING),
+    ("plugin-check", &["plugin", "check", "neon"], 0, NOTHING),
+    ("plugin-run", &["plugin", "run", "neon", "apply", "--case=case.yaml"], 0, |place, sandbox| {
+        sandbox.control("POST", "reset", &Value::Null);
+        place.write("case.yaml", &neon_case(sandbox.port));
+    }),
+    ("plugin-run", &["plugin", "run", "neon", "read", "--case=case.yaml"], 0, NOTHING),
+    ("plugin-run", &["plugin", "run", "neon", "destroy", "--case=case.yaml"], 0, NOTHING),
+    (
+        "plugin-test",
+        &["plugin", "test", "neon", "--case=case.yaml", "--only=lifecycle"],
+        0,
+        |_, sandbox| {
+            sandbox.control("POST", "reset", &Value::Null);
+        },
+    ),
+    ("error", &["plugin", "test", "neon", "--case=none.yaml"], 3, NOTHING),
     ("sandbox", &["sandbox", "status", "--port={port}"], 0, NOTHING),
 ];
+
+/// The provisioner's own case, with this sandbox in the place of one that the test would start.
+fn neon_case(port: u16) -> String {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/neon/provisioner-test.yaml");
+    let text = std::fs::read_to_string(path).expect("the case of neon");
+    let lines = text.lines().filter(|line| !line.starts_with("fake:"));
+    lines.collect::<Vec<_>>().join("\n").replace("{port}", &port.to_string())
+}
 
 /// The same where a process runs.
 const RUNS_WITH_A_PROCESS: &[(&str, &[&str], i32, Before)] = &[

@@ -21,6 +21,7 @@ mod language_server;
 mod main_job;
 mod overrides;
 mod plan;
+mod plugin;
 mod receipts;
 mod rollback;
 mod rolling;

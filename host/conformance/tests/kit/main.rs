@@ -85,7 +85,7 @@ async fn one_that_creates_without_looking_makes_things_twice() {
     is_found(
         Habit::CreatesBlindly,
         &[Scenario::Create],
-        "create: request 2 createThing: cut-after",
+        "create: request 1 createThing: cut-after",
     )
     .await;
 }
