@@ -79,11 +79,15 @@ pub async fn storm(bench: &Arc<Bench>, scenario: Scenario, hear: &mut dyn FnMut(
         for fault in Fault::of(&asked.method) {
             let trouble = Trouble { number: index + 1, fault: *fault };
             bench.log.clear();
-            let verdict = match one(bench, scenario, trouble, size).await {
-                Ok(()) => Verdict::Passed,
-                Err(broken) => failed(bench, broken),
-            };
+            let tried = one(bench, scenario, trouble, size).await;
+            let is_good = tried.is_ok();
+            let verdict = tried.map_or_else(|broken| failed(bench, broken), |()| Verdict::Passed);
             hear(finding(format!("request {} {}: {fault}", index + 1, asked.operation), verdict));
+            // What a failure leaves behind may stand in the way of everything after it, which would say nothing then.
+            if !is_good && undisturbed(bench, scenario).await.is_err() {
+                let why = "the failure before it left something in the way".to_owned();
+                return hear(finding("what comes after".to_owned(), Verdict::Skipped(why)));
+            }
         }
     }
 }

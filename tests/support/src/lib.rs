@@ -1,4 +1,5 @@
-//! Fakes of the ports, for every room's tests. Nothing here is used by the binary.
+//! Fakes of the ports, for every room's tests. The binary uses the store and the vault in memory for `ss plugin test`, and
+//! nothing else of this.
 
 mod clock;
 mod host;
