@@ -41,6 +41,9 @@ impl Session {
         let request = self.request(&permit, &call, authorization, body);
         let url = request.url.clone();
         let (reply, secrets) = match self.exchange(&permit, request).await {
+            Ok(reply) if writes && is_unreadable(&permit, &reply) => {
+                (Err(unreadable(&call)), Vec::new())
+            }
             Ok(reply) => {
                 let (reply, captured) = self.receive(&permit, &call, &url, reply);
                 (Ok(reply), captured)
@@ -297,6 +300,21 @@ fn changed_nothing(exchange: &Exchange) -> bool {
         Ok(reply) => {
             exchange.attempts <= 1 && matches!(reply.status, 400..=405 | 410 | 415 | 422 | 429)
         }
+    }
+}
+
+/// Whether an answer that should say whose an id is says nothing that can be read. Taken as it is, what was made could never
+/// be touched again; so it counts as lost, and the provisioner looks before it goes on.
+fn is_unreadable(permit: &Permit<'_>, reply: &HttpReply) -> bool {
+    !permit.operation.owns.is_empty()
+        && (200..300).contains(&reply.status)
+        && serde_json::from_slice::<Value>(reply.body.expose()).is_err()
+}
+
+fn unreadable(call: &Call) -> CallFailure {
+    CallFailure {
+        kind: CallFailureKind::OutcomeUnknown,
+        message: format!("the answer to `{}` cannot be read", call.operation),
     }
 }
 
