@@ -26,7 +26,7 @@
 //!
 //! # What is absent
 //!
-//! No lock server, no clock, no network, no background work. The calls block their thread for as long as the disk
+//! In the local store: no lock server, no clock, no network, no background work. The calls block their thread for as long as the disk
 //! takes. A network file system that does not honour locks or syncs is not a place for it.
 
 mod commit;
@@ -36,9 +36,14 @@ mod lease;
 mod local;
 mod overlay;
 mod reconcile;
+mod remote;
 mod runs;
 mod tape;
 
 pub use local::LocalStore;
 pub use overlay::replace as replace_overlay;
+pub use remote::{
+    Bucket, BucketSettings, LEASE, Objects, Postgres, PostgresSettings, Put, RemoteStore,
+    SharedVault, Version, When,
+};
 pub use runs::RUNS_KEPT;

@@ -4,6 +4,7 @@
 mod clock;
 mod host;
 pub mod sample;
+pub mod servers;
 mod store;
 mod store_suite;
 mod vault;

@@ -5,6 +5,7 @@ mod files;
 mod full;
 mod lock;
 mod overlay;
+mod remote;
 mod runs;
 mod suite;
 mod tape;

@@ -1,0 +1,33 @@
+//! What exists and what runs did, in a place that machines share: a bucket or a PostgreSQL database.
+//!
+//! Everything there is sealed to the vault's recipients before it leaves. Below the system's and environment's name:
+//!
+//! | object | what |
+//! |---|---|
+//! | `log/<n>` | state and journal (see `log.rs`) |
+//! | `lease` | who may write (see `lease.rs`) |
+//! | `receipts/<deploy>`, `snapshots/<deploy>` | one per run |
+//! | `tapes/<deploy>/<service>-<n>/<m>` | a call's tape, one object per durable piece |
+//! | `credentials` | what the services wrote, for the next machine |
+//!
+//! The overlay's `_state` is not written: the place is the truth.
+
+mod bucket;
+mod http;
+mod lease;
+mod log;
+mod objects;
+mod place;
+mod postgres;
+mod runs;
+mod store;
+mod tape;
+mod tls;
+mod vault;
+
+pub use bucket::{Bucket, BucketSettings};
+pub use lease::LEASE;
+pub use objects::{Objects, Put, Version, When};
+pub use postgres::{Postgres, PostgresSettings};
+pub use store::RemoteStore;
+pub use vault::SharedVault;
