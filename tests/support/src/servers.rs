@@ -27,9 +27,7 @@ impl S3Server {
     pub fn start(bucket: &str) -> Option<Self> {
         let program = std::env::var_os("SS_TEST_TOOLS")
             .map(|tools| PathBuf::from(tools).join("python/bin/moto_server"));
-        let Some(program) = present(program, "moto_server, of tests/cli/tools/install.sh,") else {
-            return None;
-        };
+        let program = present(program, "moto_server, of tests/cli/tools/install.sh,")?;
         let port = free_port();
         let child = Command::new(program)
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
