@@ -27,10 +27,19 @@ impl Terminal {
             "stty cols {columns} rows {ROWS}; exec '{}' {arguments}",
             env!("CARGO_BIN_EXE_ss")
         );
-        // A background job of a shell ignores Ctrl-C, and so would everything that it starts.
+        // A background job of a shell ignores signals, and so would everything that it starts.
         let mut script = Command::new("env");
         script
-            .args(["--default-signal=INT", "script", "-q", "-e", "-f", "-c", &line, "/dev/null"])
+            .args([
+                "--default-signal=INT,HUP,TERM",
+                "script",
+                "-q",
+                "-e",
+                "-f",
+                "-c",
+                &line,
+                "/dev/null",
+            ])
             .current_dir(place.path());
         for (name, value) in place.command().get_envs() {
             script.env(name, value.unwrap_or_default());
