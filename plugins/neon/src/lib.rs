@@ -17,7 +17,7 @@ mod target;
 
 use std::time::Duration;
 
-use starsystem_provisioner::{Failure, Outcome, Provisioner, Recorded, Service, log, poll, step};
+use starsystem_provisioner::{Failure, Outcome, Provisioner, Recorded, Service, log};
 
 use api::Place;
 pub use attributes::Attributes;
