@@ -5,7 +5,7 @@
 
 use super::Walls;
 
-/// Locks this process in, as far as the kernel can. `memory` is what it may still fill, in bytes.
+/// Bounds what this process may use up; `memory` is what it may still fill, in bytes.
 pub(super) fn limit(memory: u64) -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let limit = |most| Rlimit { current: Some(most), maximum: Some(most) };
