@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::canary::{Canary, holds};
+use ss_selftest::holds;
+
+use crate::common::canary::Canary;
 use crate::common::project::walkthrough;
 use crate::common::sandbox::{Sandbox, free_port};
 use crate::common::{Place, Ran};

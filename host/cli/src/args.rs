@@ -461,6 +461,8 @@ pub enum Sandbox {
     Logs(SandboxPlace),
     /// Stop it and forget everything in it
     Reset(SandboxPlace),
+    /// Let hostile provisioners loose on this very binary; fails when anything gets through
+    Selftest,
 }
 
 /// Which sandbox.

@@ -74,7 +74,7 @@ fn serve_compiler() -> ExitCode {
 }
 
 /// This program itself, also when its file was replaced meanwhile.
-fn this_program() -> Option<PathBuf> {
+pub fn this_program() -> Option<PathBuf> {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { Some(running) } else { std::env::current_exe().ok() }
 }

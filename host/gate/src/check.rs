@@ -283,7 +283,7 @@ fn base_url_is_good(connection: &Connection) -> bool {
             .split('.')
             .next_back()
             .is_some_and(|top| top.bytes().any(|byte| byte.is_ascii_lowercase()))
-        && !path.ends_with('/')
+        && !rest.ends_with('/')
         && path
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/'))

@@ -196,6 +196,14 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_blanked_and_others_left_alone() {
+        let scrubber = Scrubber::new([&Secret::from("s3cret!")]);
+        assert_eq!(scrubber.bytes(b"a s3cret! \xff".to_vec()), b"a *** \xff");
+        assert_eq!(scrubber.bytes(b"nothing \xff".to_vec()), b"nothing \xff");
+        assert_eq!(Scrubber::new([]).bytes(b"nothing".to_vec()), b"nothing");
+    }
+
+    #[test]
     fn fills_or_names_the_pointer() {
         let secret = Secret::from("s3cret!");
         let filled =

@@ -330,6 +330,37 @@ fn manifests_that_reach_too_far_are_refused() {
     assert!(broken(|m| m["unknown"] = json!(1)));
 }
 
+#[test]
+fn sizes_are_allowed_up_to_their_borders() {
+    let value = |length: usize| "v".repeat(length);
+    let case = Case::new(Phase::Read);
+    let longest = value(2048);
+    assert_eq!(case.rule(&call("listThings", &[("q", &longest)])), None);
+    let longer = value(2049);
+    assert_eq!(case.rule(&call("listThings", &[("q", &longer)])), Some(Rule::Parameter));
+
+    // Labels of a host: 63 letters, digits and dashes, none of these at an end.
+    let mut case = Case::new(Phase::Read);
+    let label = |text: &str| {
+        let ids = BTreeMap::from([("thing".to_owned(), BTreeSet::from([text.to_owned()]))]);
+        case.owned =
+            BTreeMap::from([("things".to_owned(), ids.clone()), ("front".to_owned(), ids)]);
+        case.rule(&call("probe", &[("thing", text), ("a", "x")]))
+    };
+    let labels = [value(63), "a-1".to_owned(), "7".to_owned()];
+    let no_labels = [value(64), "-a".to_owned(), "a-".to_owned(), "a_b".to_owned(), "A".to_owned()];
+    let rules: Vec<_> = labels.iter().chain(&no_labels).map(String::as_str).map(label).collect();
+    assert_eq!(rules[..3], [None; 3]);
+    assert_eq!(rules[3..], [Some(Rule::Parameter); 5]);
+
+    let case = Case::new(CREATE);
+    let body = |length: usize| {
+        let body = format!("\"{}\"", value(length - 2)).into_bytes();
+        case.rule(&Call { body: Some(body), ..call("createThing", &[]) })
+    };
+    assert_eq!((body(1000), body(1001)), (None, Some(Rule::Budget)));
+}
+
 /// One question and everything it depends on, chosen at random.
 #[derive(Debug, Clone)]
 struct Question {

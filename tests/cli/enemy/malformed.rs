@@ -1,6 +1,8 @@
 //! Components that are refused before anything of them runs, or while they only describe themselves: nothing is deployed.
 
-use super::ring::{Ring, each, hostile};
+use ss_selftest::hostile;
+
+use super::{each, ran, ring};
 
 /// A component from its text form.
 fn wat(text: &str) -> Vec<u8> {
@@ -167,57 +169,17 @@ fn malformed() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     ]
 }
 
-/// What it does while it describes itself, or says of itself, and what the user is told.
-const DESCRIBES: &[(&str, &str)] = &[
-    ("describe-loop", "processor time"),
-    ("describe-traps", "crashed"),
-    ("describe-sends", "needs no rights"),
-    ("describe-writes", "needs no rights"),
-    ("describe-steps", "needs no rights"),
-    ("describe-waits", "needs no rights"),
-    ("describe-garbage", "the manifest cannot be used"),
-    ("describe-huge", "1048576 is the most"),
-    ("describe-endless", "too much data"),
-    ("describe-deep", "the manifest cannot be used"),
-    ("describe-metadata-host", "`base_url` must be"),
-    ("describe-mapped-host", "`base_url` must be"),
-    ("describe-plain-http", "`base_url` must be"),
-    ("describe-user-in-url", "`base_url` must be"),
-    ("describe-any-host", "`base_url` must be"),
-    ("describe-token-to-any-host", "gets no credential"),
-    ("describe-authorization-header", "the host's own"),
-    ("describe-token-header", "the host's own"),
-    ("describe-token-query", "the host's own"),
-    ("describe-set-cookie", "not shown to plugins"),
-    ("describe-write-without-phase", "say in which changes"),
-    ("describe-read-with-phase", "a read has no"),
-    ("describe-dots-in-route", "is not a route"),
-    ("describe-query-in-route", "is not a route"),
-    ("describe-connect", "is not a route"),
-    ("describe-verify-writes", "`verify` must name a GET"),
-    ("describe-other-credential", "no credential `neon.api_token` is declared"),
-    ("describe-other-name", "calls itself `somebody-else`"),
-    ("describe-takes-target", "belongs to the plugin `neon`"),
-    ("describe-takes-connection", "belongs to the plugin `fly`"),
-    ("describe-escape-codes", "cannot be printed"),
-    ("describe-bidi", "cannot be printed"),
-    ("describe-newline", "cannot be printed"),
-    ("start-loops", "processor time"),
-    ("start-traps", "crashed"),
-    ("start-calls", "needs no rights"),
-];
-
 /// Refused by `ss plan` and by `ss deploy`, and nobody was asked anything, not even by the honest neighbour.
 fn is_refused(name: &str, component: &[u8], told: &str) {
-    let ring = Ring::new(name, component);
-    let grants = ring.grants();
+    let ring = ring(name, component);
     for command in ["plan", "deploy"] {
-        let mut arguments = vec![command, "--env=prod", "--json"];
-        arguments.extend(grants.iter().map(String::as_str));
-        let ran = ring.ss(&arguments).exits(3).says("SS0612").says(told);
+        let ran = ran(ring.ss_granted(&[command, "--env=prod", "--json"]))
+            .exits(3)
+            .says("SS0612")
+            .says(told);
         assert!(ran.stdout.contains("\"kind\":\"error\""), "{name}: {}", ran.stdout);
     }
-    ring.asked_nobody();
+    ring.asked_only(&[]).expect("nobody was asked");
 }
 
 #[test]
@@ -248,23 +210,10 @@ fn slow_to_compile() -> Vec<u8> {
 
 #[test]
 fn compiling_is_done_by_a_child_that_can_be_killed() {
-    let ring = Ring::new("malformed-slow", &slow_to_compile());
-    let grants = ring.grants();
-    let mut arguments = vec!["deploy", "--env=prod", "--json", "--call-timeout=1"];
-    arguments.extend(grants.iter().map(String::as_str));
-    ring.ss(&arguments).exits(3).says("SS0612").says("does not compile within 1 seconds");
-    ring.asked_nobody();
-}
-
-#[test]
-fn who_lies_about_itself_is_refused() {
-    each(
-        DESCRIBES,
-        |row| row.0,
-        |(behaviour, told)| {
-            is_refused(behaviour, &hostile(behaviour), told);
-        },
-    );
+    let ring = ring("malformed-slow", &slow_to_compile());
+    let deploy = ["deploy", "--env=prod", "--json", "--call-timeout=1"];
+    ran(ring.ss_granted(&deploy)).exits(3).says("SS0612").says("does not compile within 1 seconds");
+    ring.asked_only(&[]).expect("nobody was asked");
 }
 
 #[test]
@@ -275,20 +224,20 @@ fn a_replaced_file_that_wants_more_is_not_run() {
         "describe-secret-in-the-open",
         "describe-adopts-by-echo",
     ] {
-        let ring = Ring::new(&format!("replaced-{wider}"), &hostile("good"));
-        ring.deploy().exits(0);
+        let ring = ring(&format!("replaced-{wider}"), &hostile("good"));
+        ran(ring.ss_granted(&["deploy", "--env=prod"])).exits(0);
         let before = ring.reached();
-        ring.change_target();
-        ring.replace(&hostile(wider));
+        ring.change_target().expect("a file");
+        ring.replace(&hostile(wider)).expect("a file");
         for command in ["plan", "deploy"] {
-            ring.ss(&[command, "--env=prod"]).exits(6).says("SS0613").says("+ hostile-api: ");
+            ran(ring.ss(&[command, "--env=prod"])).exits(6).says("SS0613").says("+ hostile-api: ");
         }
         assert_eq!(ring.reached(), before, "{wider}");
     }
     // Consent is to one component: another's digest does not open the door.
-    let ring = Ring::new("replaced-consent", &hostile("good"));
-    let grants = ring.grants();
-    ring.replace(&hostile("describe-wider"));
-    ring.ss(&["deploy", "--env=prod", &grants[0], &grants[1]]).exits(6).says("SS0613");
-    ring.asked_nobody();
+    let ring = ring("replaced-consent", &hostile("good"));
+    let grants = ring.grants().expect("files");
+    ring.replace(&hostile("describe-wider")).expect("a file");
+    ran(ring.ss(&["deploy", "--env=prod", &grants[0], &grants[1]])).exits(6).says("SS0613");
+    ring.asked_only(&[]).expect("nobody was asked");
 }

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::ring::{Ring, hostile};
+use ss_selftest::{Ring, hostile};
+
+use super::{ran, ring};
 use crate::common::Place;
 
 /// A deploy of a component that waits until its time is over.
-fn waiting(ring: &Ring) -> Child {
-    let grants = ring.grants();
+fn waiting(ring: &Ring<'_>) -> Child {
+    let grants = ring.grants().expect("files");
     let mut arguments = vec!["deploy", "--env=prod", "--json", "--call-timeout=60"];
     arguments.extend(grants.iter().map(String::as_str));
     ring.command(&arguments).spawn().expect("the binary runs")
@@ -67,7 +69,7 @@ fn quiet(deploy: &Child) -> Vec<u32> {
 
 #[test]
 fn the_process_has_nothing_but_its_socket_and_its_death_is_one_services_failure() {
-    let ring = Ring::new("wall-killed", &hostile("greedy-sleeps"));
+    let ring = ring("wall-killed", &hostile("greedy-sleeps"));
     let deploy = waiting(&ring);
     let processes = quiet(&deploy);
     for process in &processes {
@@ -75,7 +77,7 @@ fn the_process_has_nothing_but_its_socket_and_its_death_is_one_services_failure(
     }
     // Those that wait for nothing are missed by nobody.
     processes.iter().copied().for_each(kill);
-    let ran = ring.ended(deploy).exits(1);
+    let ran = ran(ring.ended(deploy)).exits(1);
     let answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     for service in answer["services"].as_array().expect("services") {
         let expected = if service["service"] == "bad" { "failed" } else { "completed" };
@@ -107,7 +109,7 @@ fn is_locked_in(process: u32) {
 
 #[test]
 fn nothing_of_it_is_left_when_the_deploy_is_killed() {
-    let ring = Ring::new("wall-orphan", &hostile("greedy-sleeps"));
+    let ring = ring("wall-orphan", &hostile("greedy-sleeps"));
     let mut deploy = waiting(&ring);
     let walled = quiet(&deploy);
     deploy.kill().expect("it can be killed");
@@ -121,14 +123,14 @@ fn nothing_of_it_is_left_when_the_deploy_is_killed() {
 
 #[test]
 fn the_user_says_whether_there_is_a_wall() {
-    let ring = Ring::new("wall-off", &hostile("greedy-unreachable"));
-    let grants = ring.grants();
+    let ring = ring("wall-off", &hostile("greedy-unreachable"));
+    let grants = ring.grants().expect("files");
     let mut arguments = vec!["deploy", "--env=prod", "--json"];
     arguments.extend(grants.iter().map(String::as_str));
     let with = |wanted: &str| {
         let mut command = ring.command(&arguments);
         command.env("STARSYSTEM_WALL", wanted);
-        ring.ended(command.spawn().expect("the binary runs"))
+        ran(ring.ended(command.spawn().expect("the binary runs")))
     };
     with("perhaps").exits(2).says("STARSYSTEM_WALL is `perhaps`");
     with("required").exits(1).says("crashed");

@@ -16,6 +16,7 @@ pub mod plugin;
 pub mod rollback;
 pub mod sandbox;
 pub mod schema;
+pub mod selftest;
 pub mod shell;
 pub mod trust;
 pub mod unlock;

@@ -22,6 +22,7 @@ pub fn run(context: &Context, command: &Sandbox) -> Result<Exit, CommandError> {
         Sandbox::Status(place) => status(context, place),
         Sandbox::Logs(place) => logs(context, place),
         Sandbox::Reset(place) => reset(context, place),
+        Sandbox::Selftest => super::selftest::run(context),
     }
 }
 

@@ -1,12 +1,39 @@
 //! The table: what each component does, how it is stopped, and every request of it that reaches the vendor.
 
-use serde_json::Value;
+use serde::Serialize;
 
-use super::ring::{Ring, each, hostile};
+/// What a component goes for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Machine, vendor and patience: more than its share.
+    Resources,
+    /// Operations, ids, hosts, places and phases that are not its own.
+    Rights,
+    /// Passing on what it learned, and tricks on the reader's terminal.
+    Disclosure,
+    /// Lies about itself, and acts while it is only asked to describe itself.
+    Description,
+}
+
+impl Group {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Resources, Self::Rights, Self::Disclosure, Self::Description];
+
+    /// What it is about, in a few words.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Resources => "takes more than its share",
+            Self::Rights => "reaches for what is not its own",
+            Self::Disclosure => "passes secrets on, plays tricks on the terminal",
+            Self::Description => "lies about itself",
+        }
+    }
+}
 
 /// How a behaviour is stopped.
 #[derive(Debug, Clone, Copy)]
-enum Stopped {
+pub enum Stopped {
     /// The gate refuses, by this rule; the provisioner gets a typed answer and the user reads it.
     Denied(&'static str),
     /// The component ends itself.
@@ -15,16 +42,35 @@ enum Stopped {
     Limit(&'static str),
     /// What it hands over cannot be used, with this word about it.
     Unusable(&'static str),
+    /// It is not run at all, by neither plan nor deploy, and nobody is asked anything; with this word about it.
+    Refused(&'static str),
     /// It fails in its own words, which are harmless by now.
     Failed,
     /// It does not get what it wanted, and what it does instead is what anybody may do.
     Harmless,
+    /// What it carries out in requests was blanked; whether the vendor takes what is left is all the same.
+    Blanked,
 }
-use Stopped::{Crashed, Denied, Failed, Harmless, Limit, Unusable};
+
+impl Stopped {
+    /// One word for it, for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied(_) => "denied",
+            Self::Crashed => "crashed",
+            Self::Limit(_) => "limit",
+            Self::Unusable(_) => "unusable",
+            Self::Refused(_) => "refused",
+            Self::Failed => "failed",
+            Self::Harmless => "harmless",
+            Self::Blanked => "blanked",
+        }
+    }
+}
 
 /// What is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
+pub enum Act {
     /// `ss deploy`, where the hostile call is made.
     Deploy,
     /// A deploy, another target, a deploy.
@@ -37,6 +83,75 @@ enum Act {
     Refresh,
     /// A deploy, then `ss destroy`.
     Destroy,
+    /// `ss plan`, then `ss deploy`.
+    Describe,
+}
+
+/// Every request of the component that the vendor sees.
+#[derive(Debug, Clone, Copy)]
+pub enum Reached {
+    /// These, in this order.
+    Only(&'static [&'static str]),
+    /// This many.
+    Count(usize),
+    /// This many or more.
+    AtLeast(usize),
+}
+
+/// One hostile component.
+#[derive(Debug, Clone, Copy)]
+pub struct Behaviour {
+    /// What it does, as [`hostile`](crate::hostile) takes it.
+    pub name: &'static str,
+    /// What it goes for.
+    pub group: Group,
+    /// What is run.
+    pub act: Act,
+    /// How it is stopped.
+    pub stopped: Stopped,
+    /// What reaches the vendor.
+    pub reached: Reached,
+}
+
+use Stopped::{Blanked, Crashed, Denied, Failed, Harmless, Limit, Refused, Unusable};
+
+/// All of them, group by group.
+pub fn behaviours() -> Vec<Behaviour> {
+    let row = |group| {
+        move |&(name, act, stopped, reached): &Row| Behaviour {
+            name,
+            group,
+            act,
+            stopped,
+            reached: Reached::Only(reached),
+        }
+    };
+    let carries = |&name: &&'static str| Behaviour {
+        name,
+        group: Group::Disclosure,
+        act: Act::Deploy,
+        stopped: Blanked,
+        reached: Reached::AtLeast(3),
+    };
+    let describes = |&(name, told): &(&'static str, &'static str)| Behaviour {
+        name,
+        group: Group::Description,
+        act: Act::Describe,
+        stopped: Refused(told),
+        reached: Reached::Only(NONE),
+    };
+    // The vendor allows it and the plan approved it: the budget ends it all the same.
+    let insists = Behaviour {
+        name: "greedy-creates",
+        group: Group::Resources,
+        act: Act::Deploy,
+        stopped: Denied("budget"),
+        reached: Reached::Count(200),
+    };
+    let greedy = GREEDY.iter().map(row(Group::Resources)).chain([insists]);
+    let reach = REACH.iter().map(row(Group::Rights));
+    let tell = TELL.iter().map(row(Group::Disclosure)).chain(CARRIES.iter().map(carries));
+    greedy.chain(reach).chain(tell).chain(DESCRIBES.iter().map(describes)).collect()
 }
 
 type Row = (&'static str, Act, Stopped, &'static [&'static str]);
@@ -181,92 +296,45 @@ const TELL: &[Row] = &[
     ("tell-tricks-of-the-server", Act::Deploy, Failed, &["GET /things/tricks"]),
 ];
 
-#[test]
-fn the_greedy_are_stopped_and_the_rest_goes_on() {
-    each(GREEDY, |row| row.0, one);
-}
+/// Those that carry text out in what they ask for.
+const CARRIES: &[&str] = &["tell-path", "tell-query", "tell-header"];
 
-#[test]
-fn nobody_reaches_what_is_not_theirs() {
-    each(REACH, |row| row.0, one);
-}
-
-#[test]
-fn what_is_known_of_secrets_is_told_to_nobody() {
-    each(TELL, |row| row.0, one);
-}
-
-/// Those that carry text out in what they ask for: how much of it is left depends on what was blanked, never on a secret.
-#[test]
-fn secrets_do_not_leave_in_requests() {
-    for behaviour in ["tell-path", "tell-query", "tell-header"] {
-        let ring = Ring::new(&format!("{behaviour}-request"), &hostile(behaviour));
-        ring.deploy();
-        assert!(ring.reached().len() >= 3, "{behaviour}: {:?}", ring.reached());
-        ring.kept_its_secrets();
-    }
-}
-
-/// The vendor allows it and the plan approved it: the budget ends it all the same.
-#[test]
-fn budgets_end_what_is_asked_too_often() {
-    let ring = Ring::new("greedy-creates-budget", &hostile("greedy-creates"));
-    ring.deploy().exits(1).says("denied by the budget rule");
-    assert_eq!(ring.reached().len(), 200);
-}
-
-fn one((behaviour, act, stopped, reached): &Row) {
-    let name = format!("{behaviour}-{}", format!("{act:?}").to_lowercase());
-    let ring = Ring::new(&name, &hostile(behaviour));
-    let (exit, ran) = match act {
-        // Those that only wait.
-        Act::Deploy if matches!(*behaviour, "greedy-sleeps" | "greedy-spins") => {
-            (1, ring.deploy_within(5))
-        }
-        Act::Deploy => (1, ring.deploy()),
-        Act::Again => {
-            ring.deploy().exits(0);
-            ring.change_target();
-            (1, ring.deploy())
-        }
-        Act::Reborn => {
-            ring.deploy().exits(0);
-            ring.ss(&["destroy", "--env=prod", "--yes=prod", "--service=bad"]).exits(0);
-            (1, ring.deploy())
-        }
-        Act::Drift => {
-            ring.deploy().exits(0);
-            (1, ring.ss(&["drift", "--env=prod", "--json"]))
-        }
-        Act::Refresh => {
-            ring.deploy().exits(0);
-            (1, ring.ss(&["plan", "--env=prod", "--refresh", "--json"]))
-        }
-        Act::Destroy => {
-            ring.deploy().exits(0);
-            (1, ring.ss(&["destroy", "--env=prod", "--yes=prod", "--json"]))
-        }
-    };
-    let drifted = *act == Act::Drift && behaviour.starts_with("tell");
-    let exit = if drifted { 4 } else { exit };
-    let ran = match stopped {
-        Denied(rule) => ran.exits(exit).says(&format!("denied by the {rule} rule")),
-        Crashed => ran.exits(exit).says("crashed"),
-        Limit(text) => ran.exits(exit).says("was stopped: ").says(text),
-        Unusable(text) => ran.exits(exit).says("cannot be used: ").says(text),
-        Failed => ran.exits(exit).says("provisioner `hostile` failed: "),
-        Harmless => ran.exits(if drifted { 4 } else { 0 }),
-    };
-    assert_eq!(ring.reached(), *reached, "{behaviour}: what reached the vendor");
-    if *act == Act::Deploy {
-        let answer: Value = serde_json::from_str(&ran.stdout).expect("JSON");
-        for service in answer["services"].as_array().expect("services") {
-            if service["service"] != "bad" {
-                assert_eq!(service["status"], "completed", "{behaviour}: {service}");
-            }
-        }
-        assert_eq!(answer["services"].as_array().map(Vec::len), Some(3), "{behaviour}");
-    }
-    ring.kept_its_secrets();
-    ring.asked_only_its_own();
-}
+/// What it does while it describes itself, or says of itself, and what the user is told.
+const DESCRIBES: &[(&str, &str)] = &[
+    ("describe-loop", "processor time"),
+    ("describe-traps", "crashed"),
+    ("describe-sends", "needs no rights"),
+    ("describe-writes", "needs no rights"),
+    ("describe-steps", "needs no rights"),
+    ("describe-waits", "needs no rights"),
+    ("describe-garbage", "the manifest cannot be used"),
+    ("describe-huge", "1048576 is the most"),
+    ("describe-endless", "too much data"),
+    ("describe-deep", "the manifest cannot be used"),
+    ("describe-metadata-host", "`base_url` must be"),
+    ("describe-mapped-host", "`base_url` must be"),
+    ("describe-plain-http", "`base_url` must be"),
+    ("describe-user-in-url", "`base_url` must be"),
+    ("describe-any-host", "`base_url` must be"),
+    ("describe-token-to-any-host", "gets no credential"),
+    ("describe-authorization-header", "the host's own"),
+    ("describe-token-header", "the host's own"),
+    ("describe-token-query", "the host's own"),
+    ("describe-set-cookie", "not shown to plugins"),
+    ("describe-write-without-phase", "say in which changes"),
+    ("describe-read-with-phase", "a read has no"),
+    ("describe-dots-in-route", "is not a route"),
+    ("describe-query-in-route", "is not a route"),
+    ("describe-connect", "is not a route"),
+    ("describe-verify-writes", "`verify` must name a GET"),
+    ("describe-other-credential", "no credential `neon.api_token` is declared"),
+    ("describe-other-name", "calls itself `somebody-else`"),
+    ("describe-takes-target", "belongs to the plugin `neon`"),
+    ("describe-takes-connection", "belongs to the plugin `fly`"),
+    ("describe-escape-codes", "cannot be printed"),
+    ("describe-bidi", "cannot be printed"),
+    ("describe-newline", "cannot be printed"),
+    ("start-loops", "processor time"),
+    ("start-traps", "crashed"),
+    ("start-calls", "needs no rights"),
+];

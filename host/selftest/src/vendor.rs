@@ -1,26 +1,26 @@
-//! A vendor that writes down every request and answers with whatever it was told, credentials included.
+//! The vendor: it writes down every request and answers with whatever it was told, credentials included.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use serde_json::{Value, json};
 
 /// The password of a thing that the vendor made. One text for all, so that all can be searched for it.
-pub const BORN: &str = "born-with-the-thing-0451";
+pub(crate) const BORN: &str = "born-with-the-thing-0451";
 
 /// What terminals understand and people do not see.
-pub const TRICKS: &str = "\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\r\n";
+const TRICKS: &str = "\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\r\n";
 
 /// One request as it arrived.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     /// `METHOD /path?query`, as on the wire, below the case's own prefix.
-    pub line: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) line: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
@@ -30,47 +30,53 @@ impl Request {
     }
 }
 
-type Log = Arc<Mutex<BTreeMap<String, Vec<Request>>>>;
+type Requests = BTreeMap<String, Vec<Request>>;
+type Log = Arc<Mutex<Requests>>;
 
 /// The vendor of all cases: the first segments of a path, `/CASE/PLUGIN`, say whose request it is.
-pub struct Vendor {
-    pub port: u16,
+pub(crate) struct Vendor {
+    pub(crate) port: u16,
     log: Log,
 }
 
 impl Vendor {
-    pub fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = listener.local_addr().expect("an address").port();
+    pub(crate) fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
         let log = Log::default();
-        let kept = log.clone();
-        // It lives as long as the test process.
+        let written = log.clone();
+        // It lives as long as the process.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let log = kept.clone();
+                let log = written.clone();
                 thread::spawn(move || serve(client, &log));
             }
         });
-        Self { port, log }
+        Ok(Self { port, log })
     }
 
     /// What has arrived under a prefix such as `/case/hostile`.
-    pub fn requests(&self, prefix: &str) -> Vec<Request> {
-        self.log.lock().expect("no thread panicked").get(prefix).cloned().unwrap_or_default()
+    pub(crate) fn requests(&self, prefix: &str) -> Vec<Request> {
+        kept(&self.log).get(prefix).cloned().unwrap_or_default()
     }
 
-    /// Every prefix that was asked for, with the number of requests.
-    pub fn asked(&self) -> Vec<String> {
-        self.log.lock().expect("no thread panicked").keys().cloned().collect()
+    /// Every prefix that was asked for.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        kept(&self.log).keys().cloned().collect()
     }
+}
+
+/// What was written down; a connection that ended in a panic spoils nothing.
+fn kept(log: &Log) -> MutexGuard<'_, Requests> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn serve(client: TcpStream, log: &Log) {
-    // The cut of a connection ends its thread; the test looks at what was written down.
+    // The cut of a connection ends its thread; what was written down is what counts.
     let _ = serve_all(client, log);
 }
 
-fn serve_all(client: TcpStream, log: &Log) -> std::io::Result<()> {
+fn serve_all(client: TcpStream, log: &Log) -> io::Result<()> {
     let mut writer = client.try_clone()?;
     let mut reader = BufReader::new(client);
     loop {
@@ -91,7 +97,7 @@ fn serve_all(client: TcpStream, log: &Log) -> std::io::Result<()> {
         let (prefix, line) = split(line.trim_end());
         let request = Request { line, headers, body };
         let number = {
-            let mut log = log.lock().expect("no thread panicked");
+            let mut log = kept(log);
             let known = log.entry(prefix).or_default();
             known.push(request.clone());
             known.iter().filter(|request| request.line == "POST /things").count()
