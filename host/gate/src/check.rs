@@ -12,6 +12,7 @@ use crate::manifest::{
     Auth, ChangePhase, Connection, MANIFEST_VERSION, Manifest, Operation, Target,
 };
 use crate::pointer::Pattern;
+use crate::rights::rights;
 
 /// Why a manifest cannot be used: every problem, one a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +20,23 @@ use crate::pointer::Pattern;
 pub struct ManifestError {
     /// The problems, in reading order.
     pub problems: Vec<String>,
+}
+
+/// Longest line of rights that a person is asked to read, in bytes.
+const RIGHT_MAX: usize = 2_000;
+/// Most problems that are told, and most characters of each.
+const PROBLEMS_MAX: usize = 50;
+const PROBLEM_MAX: usize = 1_000;
+
+impl ManifestError {
+    /// Says as much as a person will read, whatever the manifest holds.
+    fn new(problems: Vec<String>) -> Self {
+        let more = problems.len().saturating_sub(PROBLEMS_MAX);
+        let told =
+            problems.iter().take(PROBLEMS_MAX).map(|problem| printable(problem, PROBLEM_MAX));
+        let rest = (more > 0).then(|| format!("and {more} more"));
+        Self { problems: told.chain(rest).collect() }
+    }
 }
 
 /// Longest timeout an operation may ask for.
@@ -37,7 +55,7 @@ impl Manifest {
         }
         let manifest: Self = serde_json::from_str(text).map_err(broken)?;
         let problems = manifest.problems();
-        if problems.is_empty() { Ok(manifest) } else { Err(ManifestError { problems }) }
+        if problems.is_empty() { Ok(manifest) } else { Err(ManifestError::new(problems)) }
     }
 
     /// The operation of that name and its connection.
@@ -139,6 +157,11 @@ impl Manifest {
         }
         for connection in &self.connections {
             self.connection_problems(connection, &mut problems);
+        }
+        if rights(self).iter().any(|line| line.len() > RIGHT_MAX) {
+            problems.push(format!(
+                "what it asks for cannot be read: a line of its rights is longer than {RIGHT_MAX} bytes"
+            ));
         }
         problems
     }

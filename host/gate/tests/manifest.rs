@@ -166,6 +166,24 @@ fn what_breaks_a_rule_is_named() {
 }
 
 #[test]
+fn nobody_is_asked_to_read_without_end() {
+    let header = |length: usize| json!("h".repeat(length));
+    let place = format!("{CREATE}/request_headers/nonce");
+    let around = "api: POST /things sets the header ".len();
+    assert_eq!(problems(&place, header(2_000 - around)), Vec::<String>::new());
+    let told = problems(&place, header(2_001 - around));
+    assert!(told.len() == 1 && told[0].contains("longer than 2000 bytes"), "{told:?}");
+    // A name that does not even fit, many times over.
+    let operation =
+        |index| json!({"name": format!("o{index}"), "route": "GET /a", "query": ["token"]});
+    let many: Vec<Value> = (0..60).map(operation).collect();
+    let told = problems("/connections/1/operations", json!(many));
+    assert_eq!((told.len(), told[50].as_str()), (51, "and 10 more"));
+    let told = problems("/connections/0/auth/bearer", json!("b".repeat(70_000)));
+    assert!(told.iter().all(|problem| problem.len() < 1_100), "{told:?}");
+}
+
+#[test]
 fn the_rights_are_told_word_for_word() {
     let expected = [
         "api: DELETE /things/{thing} (destroy), destroys",

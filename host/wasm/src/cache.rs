@@ -2,9 +2,9 @@
 //!
 //! Compiled code is native code, so nothing is believed that this user did not write: every entry carries a code made
 //! with a key that lies beside it, readable by its owner only, over the entry's name and content. Whatever does not
-//! fit is as if it were not there. Trouble with the cache is never an error; it costs time.
+//! fit, belongs to another user or could be written by one is as if it were not there. Trouble with the cache is never an error; it costs time.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ impl Cache {
     pub(crate) fn open(directory: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let metadata = fs::metadata(directory)?;
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
+        if !is_ours(&metadata, 0) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         if metadata.permissions().mode() & 0o077 != 0 {
@@ -38,7 +38,12 @@ impl Cache {
 
     /// The entry of that name, when it is there and this user wrote it.
     pub(crate) fn get(&self, name: &str) -> Option<Vec<u8>> {
-        let mut entry = fs::read(self.directory.join(name)).ok()?;
+        let mut file = File::open(self.directory.join(name)).ok()?;
+        if !is_ours(&file.metadata().ok()?, 0o022) {
+            return None;
+        }
+        let mut entry = Vec::new();
+        file.read_to_end(&mut entry).ok()?;
         let content = entry.split_off_checked(TAG)?;
         self.code(name, &content).verify_slice(&entry).ok()?;
         Some(content)
@@ -83,11 +88,15 @@ impl SplitOffChecked for Vec<u8> {
     }
 }
 
+/// Whether a file belongs to this user and grants others none of these rights.
+fn is_ours(metadata: &Metadata, rights: u32) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & rights == 0
+}
+
 fn read_key(directory: &Path) -> io::Result<[u8; TAG]> {
     let mut file = File::open(directory.join(KEY))?;
     let metadata = file.metadata()?;
-    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
-    if !is_ours || metadata.mode() & 0o077 != 0 || metadata.len() != TAG as u64 {
+    if !is_ours(&metadata, 0o077) || metadata.len() != TAG as u64 {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     let mut key = [0; TAG];
@@ -184,6 +193,36 @@ mod tests {
         assert_eq!(mode(&cache.directory.join("a")), 0o600);
         let left = fs::read_dir(&cache.directory).expect("lists").count();
         assert_eq!(left, 2, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_others_can_write_is_not_believed() {
+        let (_directory, cache) = cache();
+        cache.put("a", b"content").expect("writes");
+        let path = cache.directory.join("a");
+        for (mode, is_believed) in [(0o644, true), (0o620, false), (0o602, false), (0o600, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("changes");
+            assert_eq!(cache.get("a").is_some(), is_believed, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_is_not_believed() {
+        const ANOTHER: u32 = 65_534;
+        let (_directory, cache) = cache();
+        cache.put("a", b"content").expect("writes");
+        let give = |path: &Path| std::os::unix::fs::chown(path, Some(ANOTHER), None);
+        if give(&cache.directory.join("a")).is_err() {
+            eprintln!("skipped: only root can give files away");
+            return;
+        }
+        assert_eq!(cache.get("a"), None, "another's entry");
+        cache.put("b", b"content").expect("writes");
+        give(&cache.directory.join(KEY)).expect("root");
+        let again = Cache::open(&cache.directory).expect("opens again");
+        assert!(again.key != cache.key && again.get("b").is_none(), "another's key");
+        give(&cache.directory).expect("root");
+        assert!(Cache::open(&cache.directory).is_err(), "another's directory");
     }
 
     #[test]

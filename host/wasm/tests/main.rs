@@ -3,6 +3,7 @@
 mod contract;
 mod embedded;
 mod ends;
+mod fuzz;
 mod guests;
 mod limits;
 mod loading;
