@@ -1,18 +1,22 @@
-//! What a provisioner can see of a secret: nothing. The binary's own linear memories are read from the outside, at
-//! every request it sends, while the provisioner's call is under way.
+//! What a provisioner can see of a secret: nothing. Linear memories are read from the outside: those of the binary at
+//! every request it sends, while the provisioner's call is under way; those behind the second wall at every word that a
+//! component has with its host, and when its memory is given back.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use ss_selftest::holds;
 
+use crate::as_files::walkthrough_as_files;
 use crate::common::canary::Canary;
 use crate::common::project::walkthrough;
 use crate::common::sandbox::{Sandbox, free_port};
@@ -55,6 +59,162 @@ fn no_secret_is_ever_in_a_provisioners_memory() {
             canary.is_not_in(&format!("a guest's memory (dump {index})"), dump);
         }
     }
+}
+
+#[test]
+fn no_secret_is_ever_in_the_memory_behind_the_wall() {
+    if !strace_is_there() {
+        return;
+    }
+    let place = Place::new();
+    let port = free_port();
+    if !walkthrough_as_files(&place, port) {
+        return;
+    }
+    let _sandbox = Sandbox::start(&place, port, &place.path().join("sandbox.yaml"));
+    let grants = ["neon", "fly"].map(|name| {
+        let digest = Sha256::digest(
+            std::fs::read(place.path().join(format!("{name}.wasm"))).expect("a file"),
+        );
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("--grant={name}@sha256:{hex}")
+    });
+    // Compiled, so that nothing but calls is watched.
+    place.ss(["plan", "--env=sandbox", &grants[0], &grants[1]]).exits(0);
+
+    let log = place.path().join("strace.log");
+    let ss = place.command();
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o"]).arg(&log).args(STOPPING).arg(ss.get_program());
+    command.args(["deploy", "--env=sandbox"]).current_dir(place.path()).env_clear();
+    command.envs(ss.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut deploy =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let (mut seen, mut looks) = (0, Vec::new());
+    while deploy.try_wait().expect("it can be waited for").is_none() {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        for line in text[seen..whole].lines().filter(|line| line.contains(STOPPED)) {
+            looks.extend(look_and_go_on(thread_of(line)));
+        }
+        seen = whole;
+        looks.extend(walled_below(deploy.id()).into_iter().filter_map(look_at_the_end));
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ran::of(deploy.wait_with_output().expect("it ends")).exits(0);
+
+    // Each word of theirs was looked at: who is stopped goes on when that has happened, and not before.
+    let text = std::fs::read_to_string(&log).expect("a log");
+    let walled: BTreeSet<u32> = looks.iter().map(|look| look.thread).collect();
+    let words =
+        text.lines().filter(|line| line.contains("sendto(") && walled.contains(&thread_of(line)));
+    let words = words.count();
+    let of = |at: At| looks.iter().filter(move |look| look.at == at);
+    assert!(words > 50 && of(At::Word).count() >= words, "{words} words, {} looks", looks.len());
+    let seen = |text: &str, at| of(at).filter(|look| holds(&look.memory, text.as_bytes())).count();
+    assert!(seen("createProject", At::Word) > 0, "Neon's memory was not read");
+    assert!(seen("my-app-api", At::Word) > 5, "Fly's memory was not read");
+    assert!(seen("my-app-api", At::End) > 0, "no memory was read at its end");
+
+    let password = place.database_password();
+    for canary in [
+        Canary::new("the Neon token", "sandbox-neon-key"),
+        Canary::new("the Fly token", "sandbox-fly-token"),
+        Canary::new("the database's password", &password),
+    ] {
+        for (index, look) in looks.iter().enumerate() {
+            let place = format!("a guest's memory ({:?}, {index})", look.at);
+            canary.is_not_in(&place, &look.memory);
+        }
+    }
+}
+
+/// Processes are stopped with every word to their host, and wait a moment before they give memory back.
+const STOPPING: [&str; 6] = [
+    "-e",
+    "trace=sendto,munmap",
+    "-e",
+    "inject=sendto:signal=STOP",
+    "-e",
+    "inject=munmap:delay_enter=100000",
+];
+
+fn strace_is_there() -> bool {
+    let tried = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).output();
+    let found = tried.is_ok_and(|output| output.status.success());
+    assert!(
+        found || std::env::var_os("SS_CRASH_TOOLS_REQUIRED").is_none(),
+        "strace cannot be used"
+    );
+    if !found {
+        eprintln!("skipped: strace cannot be used, so nothing behind the wall is looked at");
+    }
+    found
+}
+
+/// When a memory was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// A component has said something to its host.
+    Word,
+    /// A memory is about to be given back.
+    End,
+}
+
+/// What was in the memory of a process.
+struct Look {
+    at: At,
+    thread: u32,
+    memory: Vec<u8>,
+}
+
+/// What strace writes of a thread that stands still.
+const STOPPED: &str = "--- stopped by SIGSTOP ---";
+
+/// The thread that a line of strace is about.
+fn thread_of(line: &str) -> u32 {
+    line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a thread")
+}
+
+fn is_walled(process: u32) -> bool {
+    let line = std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    line.split('\0').nth(1) == Some("__walled-component")
+}
+
+/// The walled processes below a strace.
+fn walled_below(strace: u32) -> Vec<u32> {
+    let children = |parent: u32| -> Vec<u32> {
+        let tasks =
+            std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+        let texts =
+            tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        texts
+            .flat_map(|text| text.split_whitespace().flat_map(str::parse).collect::<Vec<_>>())
+            .collect()
+    };
+    children(strace).into_iter().flat_map(children).filter(|id| is_walled(*id)).collect()
+}
+
+/// Reads the memory of a process that stands still, if it is walled in, and lets it go on.
+fn look_and_go_on(thread: u32) -> Option<Look> {
+    let look =
+        is_walled(thread).then(|| Look { at: At::Word, thread, memory: linear_memories(thread) });
+    let sent = Command::new("kill").args(["-CONT", &thread.to_string()]).status();
+    sent.expect("kill runs");
+    look
+}
+
+/// Reads the memory of a process that waits with giving back something large.
+fn look_at_the_end(process: u32) -> Option<Look> {
+    const MUNMAP: &str = "11";
+    let text = std::fs::read_to_string(format!("/proc/{process}/syscall")).ok()?;
+    let mut words = text.split_whitespace();
+    let length = || -> Option<u64> {
+        u64::from_str_radix(words.clone().nth(2)?.trim_start_matches("0x"), 16).ok()
+    };
+    let is_large = length().is_some_and(|length| length >= 1 << 30);
+    let is_end = words.next() == Some(MUNMAP) && is_large;
+    is_end.then(|| Look { at: At::End, thread: process, memory: linear_memories(process) })
 }
 
 /// Passes every connection on to the sandbox, and first reads the guests' memories of the process it watches.
