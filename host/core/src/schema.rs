@@ -5,12 +5,13 @@
 
 mod defaults;
 mod describe;
+mod dialect;
 mod messages;
 mod reference;
 
 use std::collections::BTreeSet;
 
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
 use crate::config::Target;
@@ -39,11 +40,11 @@ impl TargetSchema {
         reference::check(schema).map_err(unusable)?;
         let patterns =
             PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX);
-        let validator = jsonschema::options()
-            .offline()
-            .with_pattern_options(patterns)
-            .build(schema)
-            .map_err(|error| unusable(error.to_string()))?;
+        let mut options = jsonschema::options().offline().with_pattern_options(patterns);
+        if dialect::is_common(schema) {
+            options = options.with_draft(Draft::Draft7);
+        }
+        let validator = options.build(schema).map_err(|error| unusable(error.to_string()))?;
         Ok(Self { kind: kind.to_owned(), schema: schema.clone(), validator })
     }
 

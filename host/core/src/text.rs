@@ -23,7 +23,7 @@ pub fn printable(text: &str, limit: usize) -> String {
 /// that a program reads what was there and a terminal shows nothing of it.
 pub fn json(value: &serde_json::Value) -> String {
     let text = value.to_string();
-    if !text.chars().any(is_unsafe) {
+    if !has_unsafe(&text) {
         return text;
     }
     let mut safe = String::with_capacity(text.len() + 64);
@@ -39,6 +39,13 @@ pub fn json(value: &serde_json::Value) -> String {
         }
     }
     safe
+}
+
+/// Whether a text holds a character that [`is_unsafe`].
+pub fn has_unsafe(text: &str) -> bool {
+    // Nearly every text is plain ASCII, and that is seen many bytes at a time.
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    !is_plain && text.chars().any(is_unsafe)
 }
 
 /// Whether a character moves the cursor, reorders text or hides in it.
@@ -59,6 +66,16 @@ mod tests {
         let text = json(&value);
         assert_eq!(text, r#"{"a\u009b":"\u001b\u202e\udb40\udc41\u007f grün"}"#);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn what_is_unsafe_is_found_among_much_that_is_not() {
+        for harmless in ["", "plain ~", "grün ✓", &"long ".repeat(100)] {
+            assert!(!has_unsafe(harmless), "{harmless}");
+        }
+        for harmful in ["\n", "\u{7f}", "a\u{9b}", "grün \u{202e}", "plain\u{1b}[2J"] {
+            assert!(has_unsafe(harmful), "{harmful:?}");
+        }
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
 use serde_json::Value;
 use ss_core::ident::PluginName;
 use ss_core::plan::{Operations, TargetFacts};
 use ss_core::state::PluginPin;
-use ss_core::text::{is_unsafe, printable};
+use ss_core::text::{has_unsafe, printable};
 
 use crate::manifest::{
     Auth, ChangePhase, Connection, MANIFEST_VERSION, Manifest, Operation, Target,
@@ -53,7 +54,9 @@ impl Manifest {
             let problem = format!("`{shown}` holds characters that cannot be printed");
             return Err(ManifestError { problems: vec![problem] });
         }
-        let manifest: Self = serde_json::from_str(text).map_err(broken)?;
+        // The text is read once; only its own parser can say where a mistake stands.
+        let manifest =
+            Self::deserialize(&document).or_else(|_| serde_json::from_str(text)).map_err(broken)?;
         let problems = manifest.problems();
         if problems.is_empty() { Ok(manifest) } else { Err(ManifestError::new(problems)) }
     }
@@ -254,7 +257,7 @@ fn not_pointers<'a>(pointers: impl Iterator<Item = &'a String>, problem: &mut im
 
 /// The first text, key or value, that a terminal would do something with. A manifest is shown to people who decide by it.
 fn unprintable(document: &Value) -> Option<String> {
-    let text = |text: &str| text.chars().any(is_unsafe).then(|| printable(text, 100));
+    let text = |text: &str| has_unsafe(text).then(|| printable(text, 100));
     match document {
         Value::String(value) => text(value),
         Value::Array(list) => list.iter().find_map(unprintable),
