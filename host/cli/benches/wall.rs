@@ -1,5 +1,5 @@
 //! What the second wall costs: deploys of three services by two components that are not part of `ss`, with and without
-//! it, in turn. `cargo bench -p ss --bench wall`
+//! it, in turn. `cargo bench --workspace --bench wall`
 
 use std::path::Path;
 use std::time::Instant;
