@@ -17,6 +17,7 @@ pub mod rollback;
 pub mod sandbox;
 pub mod schema;
 pub mod shell;
+pub mod state;
 pub mod trust;
 pub mod unlock;
 pub mod validate;
