@@ -26,6 +26,12 @@ const RUNS: &[(&str, &[&str], i32, Before)] = &[
     ("deploy", &["deploy", "--env=sandbox"], 0, NOTHING),
     ("deploy", &["deploy", "--env=sandbox"], 0, NOTHING),
     ("lock", &["unlock", "--env=sandbox"], 0, NOTHING),
+    ("state", &["state", "show", "--env=sandbox"], 0, NOTHING),
+    ("state-file", &["state", "pull", "--env=sandbox"], 0, NOTHING),
+    ("state-change", &["state", "push", "state.json", "--env=sandbox"], 0, |place, _| {
+        let pulled = place.ss(["state", "pull", "--env=sandbox"]).exits(0).stdout;
+        place.write("state.json", &pulled);
+    }),
     ("list", &["inspect", "--list", "--env=sandbox"], 0, NOTHING),
     ("inspect", &["inspect", "--env=sandbox"], 0, NOTHING),
     ("verify", &["inspect", "--verify", "--env=sandbox"], 0, NOTHING),

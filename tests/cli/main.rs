@@ -27,6 +27,7 @@ mod rollback;
 mod rolling;
 mod shell;
 mod ssh;
+mod state;
 mod telemetry;
 mod terminal;
 mod vault_and_auth;

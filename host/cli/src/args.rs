@@ -64,6 +64,9 @@ pub enum Command {
     Graph(Graph),
     /// Show which run holds the lock; a run that was killed holds nothing
     Unlock(Environment),
+    /// Look at the state, move it, put it back
+    #[command(subcommand)]
+    State(State),
     /// Keep credentials, encrypted
     #[command(subcommand)]
     Vault(Vault),
@@ -349,6 +352,35 @@ pub struct Trust {
     /// Trust it no longer
     #[arg(long, requires = "connection")]
     pub rm: bool,
+}
+
+/// `ss state`.
+#[derive(Debug, Subcommand)]
+pub enum State {
+    /// Show where the state is and what is in it
+    Show(Environment),
+    /// Print the state, as `push` takes it
+    Pull(Environment),
+    /// Put a state in the place of what is there
+    Push(StatePush),
+    /// Move the state of this machine to the place that `state` in the overlay names
+    Migrate(Environment),
+    /// Encrypt everything in a shared place again, to the vault's recipients of now
+    Reseal(Environment),
+}
+
+/// `ss state push`.
+#[derive(Debug, Args)]
+pub struct StatePush {
+    /// What `ss state pull` printed; `-` for the standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The environment
+    #[command(flatten)]
+    pub environment: Environment,
+    /// Also an older state, or one of another lineage: what is there now is forgotten
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `ss vault`.

@@ -41,6 +41,10 @@ pub fn deploys(typed: &OsStr) -> Vec<CompletionCandidate> {
     for env in environments(&context.directory) {
         let Ok(project) = Project::open(&context, Some(env.as_str())) else { continue };
         let Ok(config) = project.config() else { continue };
+        // A key press does not wait for a network.
+        if config.state_backend.is_some() {
+            continue;
+        }
         let Ok((store, _)) = wire::store_and_vault(&context, &config, &env, None) else { continue };
         receipts.extend(read(&*store));
     }

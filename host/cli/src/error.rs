@@ -126,7 +126,7 @@ pub fn failure_text(failure: &Failure) -> String {
 impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
         let exit = match failure.code {
-            "SS0401" => Exit::Locked,
+            "SS0401" | "SS0411" => Exit::Locked,
             "SS0330" => Exit::Interrupted,
             code if code.starts_with("SS06") => Exit::Refused,
             _ => Exit::Failed,

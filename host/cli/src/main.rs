@@ -21,6 +21,7 @@ mod project;
 #[cfg(test)]
 mod reference;
 mod render;
+mod shared_state;
 mod signals;
 mod ssh;
 mod trust;
@@ -78,7 +79,8 @@ fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
         Command::Ssh(args) => block_on(commands::day_two::ssh(context, args)),
         Command::Graph(args) => commands::graph::run(context, args),
         Command::Unlock(args) => block_on(commands::unlock::run(context, args)),
-        Command::Vault(command) => commands::vault::run(context, command),
+        Command::State(command) => block_on(commands::state::run(context, command)),
+        Command::Vault(command) => block_on(commands::vault::run(context, command)),
         Command::Auth(args) => block_on(commands::auth::run(context, args)),
         Command::Sandbox(command) => commands::sandbox::run(context, command),
         Command::Plugin(command) => block_on(commands::plugin::run(context, command)),

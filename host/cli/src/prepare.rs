@@ -111,7 +111,7 @@ pub async fn recovered(
 }
 
 /// The end of a run that wrote: old runs are forgotten, and the lease is given back.
-pub async fn end(run: &Run, lease: Box<dyn Lease>) {
+pub async fn end(run: &Run, lease: Arc<dyn Lease>) {
     // What is kept for too long harms nobody, and the next run tries again.
     let _ = run.ports.store.prune(RUNS_KEPT).await;
     drop(lease);

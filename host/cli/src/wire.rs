@@ -12,7 +12,7 @@ use ss_core::redact::Secret;
 use ss_egress::{EgressOptions, HttpEgress};
 use ss_engine::{EnvCredential, Failure, Override, Ports, Run, Settings, Stop};
 use ss_gate::decide::Budget;
-use ss_ports::{Clock, Egress, EventSink, Holder, StateStore, Vault};
+use ss_ports::{Clock, Egress, EventSink, Holder, Lease, StateStore, Vault};
 use ss_store::LocalStore;
 use ss_telemetry::Telemetry;
 
@@ -23,6 +23,7 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::local_cloud;
 use crate::project::Project;
+use crate::shared_state::{Shared, Whom};
 use crate::trust::Trust;
 
 /// The rooms of one system and environment.
@@ -46,9 +47,33 @@ pub fn store_and_vault(
     overlay: Option<PathBuf>,
 ) -> Result<StoreAndVault, CommandError> {
     let vault: Arc<dyn Vault> = Arc::new(context.vault()?.system(&config.system, env));
+    match &config.state_backend {
+        Some(backend) => {
+            let shared = Shared::open(
+                context,
+                config,
+                &backend.value,
+                env,
+                overlay,
+                vault,
+                Whom::AllReaders,
+            )?;
+            Ok((Arc::new(shared.store), Arc::new(shared.vault)))
+        }
+        None => Ok((Arc::new(local_store(context, config, env, overlay, vault.clone())?), vault)),
+    }
+}
+
+/// The store on this machine.
+pub fn local_store(
+    context: &Context,
+    config: &Config,
+    env: &EnvName,
+    overlay: Option<PathBuf>,
+    vault: Arc<dyn Vault>,
+) -> Result<LocalStore, CommandError> {
     let directory = context.home()?.join("systems").join(config.system.as_str()).join(env.as_str());
-    let store = LocalStore::open(directory, overlay, vault.clone());
-    Ok((Arc::new(store), vault))
+    Ok(LocalStore::open(directory, overlay, vault))
 }
 
 /// Everything a run needs.
@@ -93,8 +118,14 @@ fn overlay_text(project: &Project) -> Option<String> {
 }
 
 impl Wired {
-    /// A run of the given kind that begins now.
-    pub fn run(self, kind: RunKind, lineage: String, stop: Stop) -> Arc<Run> {
+    /// A run of the given kind that begins now; under a lease when it writes.
+    pub fn run(
+        self,
+        kind: RunKind,
+        lineage: String,
+        stop: Stop,
+        lease: Option<&Arc<dyn Lease>>,
+    ) -> Arc<Run> {
         let header = DeployHeader {
             id: DeployId::random(),
             run: kind,
@@ -107,7 +138,11 @@ impl Wired {
         if let Some(telemetry) = &self.telemetry {
             telemetry.run(&header);
         }
-        Arc::new(Run::new(self.ports, self.settings, header, lineage, stop))
+        let run = Run::new(self.ports, self.settings, header, lineage, stop);
+        Arc::new(match lease {
+            Some(lease) => run.under(lease),
+            None => run,
+        })
     }
 }
 
@@ -177,7 +212,8 @@ pub fn overrides(
     Ok(overrides)
 }
 
-fn untrusted(connection: &str, credential: &str, base_url: &str) -> Failure {
+/// What to say of an address that would get a credential without the user's word.
+pub fn untrusted(connection: &str, credential: &str, base_url: &str) -> Failure {
     let message = format!(
         "the overlay points `{connection}`, which gets your `{credential}`, at `{base_url}`; nothing was sent"
     );

@@ -3,6 +3,7 @@
 //! `parse` says everything that can be said of the files alone: fields, types, names, the merge. What needs the
 //! whole graph is in [`crate::graph`], what needs a provisioner's schema in [`crate::schema`].
 
+mod backend;
 mod build;
 mod fields;
 mod json_schema;
@@ -19,6 +20,7 @@ use crate::ident::{EnvName, PluginName, ServiceId, SystemName};
 use crate::plan::Injection;
 use crate::yaml::{self, Node};
 
+pub use backend::StateBackend;
 pub use json_schema::json_schema;
 pub use merge::merge;
 
@@ -49,8 +51,8 @@ pub struct Config {
     pub plugins: BTreeMap<PluginName, Spanned<String>>,
     /// Connections that point elsewhere here.
     pub connections: BTreeMap<String, ConnectionOverride>,
-    /// `state` as it was written, with at least `backend`; `None` for the local default.
-    pub state_backend: Option<Spanned<Value>>,
+    /// `state`; `None` for the local default.
+    pub state_backend: Option<Spanned<StateBackend>>,
     /// How many services each file names: base, then overlay.
     pub services_by_file: Vec<usize>,
     /// Services that the overlay takes away with `null`, and where.

@@ -25,6 +25,9 @@ pub struct State {
     /// The deploy that committed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<DeployId>,
+    /// The kind of place that the state is in, where this is only a note of it in an overlay, without services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
     /// What is recorded, by service.
     #[serde(default)]
     pub services: BTreeMap<ServiceId, Recorded>,
@@ -42,8 +45,20 @@ impl State {
             lineage: lineage.into(),
             serial: 0,
             deploy: None,
+            backend: None,
             services: BTreeMap::new(),
             retired: BTreeMap::new(),
+        }
+    }
+}
+
+impl State {
+    /// What an overlay says of a state that is in a place of this kind.
+    pub fn note(&self, backend: &str) -> Self {
+        Self {
+            serial: self.serial,
+            backend: Some(backend.to_owned()),
+            ..Self::empty(&self.lineage)
         }
     }
 }

@@ -36,6 +36,7 @@ pub(crate) async fn commit(
     let began = state.serial;
     let state = State { deploy: Some(run.header.id.clone()), ..state };
     let receipt = receipt(run, status, services, began + 1);
+    run.check_lease()?;
     run.ports.store.put_receipt(&receipt).await?;
     run.ports.store.commit(&state, began).await?;
     Ok(receipt)

@@ -231,6 +231,7 @@ impl<'p> Walk<'p> {
         expected: u64,
     ) -> Result<(), StoreError> {
         let store = &self.run.ports.store;
+        self.run.check_lease()?;
         store.put_receipt(&self.receipt(status)).await?;
         store.commit(state, expected).await.map(drop)
     }

@@ -78,6 +78,9 @@ impl From<StoreError> for Failure {
                 .hint("wait until it ends; a run that was killed lets go by itself; `ss unlock` shows who holds the lock"),
             StoreError::Stale { .. } => Self::new("SS0402", error.to_string()).hint("another run came first: plan again"),
             StoreError::Mismatch(_) => Self::new("SS0403", error.to_string()),
+            StoreError::Lost(_) => Self::new("SS0411", error.to_string())
+                .hint("nothing was sent or written since; what was done before is recorded")
+                .hint("run the same command again: it goes on where this run or the other one stopped"),
             StoreError::Damaged(_) => Self::new("SS0404", error.to_string()),
             StoreError::Io(_) => Self::new("SS0405", error.to_string())
                 .hint("what was done is kept in the journal as far as it could be written; make room or give access, then run the command again"),

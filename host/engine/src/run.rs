@@ -1,13 +1,13 @@
 //! What one run stands on: its ports, its settings, and what it has counted so far.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ss_core::ident::{EnvName, PluginName, ServiceId, SystemName};
 use ss_core::record::{DeployHeader, RequestCount, RequestLine};
 use ss_core::redact::Secret;
 use ss_gate::decide::{Budget, Grant};
-use ss_ports::{Clock, Egress, EventSink, Provisioners, StateStore, Vault};
+use ss_ports::{Clock, Egress, EventSink, Lease, Provisioners, StateStore, StoreError, Vault};
 use tokio::sync::watch;
 
 /// Everything outside the engine.
@@ -109,6 +109,8 @@ pub struct Run {
     pub lineage: String,
     /// The way to stop it.
     pub stop: Stop,
+    /// The right to write; `None` for a run that only reads, or whose store is nobody else's.
+    lease: Option<Weak<dyn Lease>>,
     ledger: Mutex<Vec<RequestLine>>,
 }
 
@@ -121,7 +123,21 @@ impl Run {
         lineage: String,
         stop: Stop,
     ) -> Self {
-        Self { ports, settings, header, lineage, stop, ledger: Mutex::new(Vec::new()) }
+        Self { ports, settings, header, lineage, stop, lease: None, ledger: Mutex::new(Vec::new()) }
+    }
+
+    /// Under this lease: it is asked before each request that changes something, and before each commit.
+    pub fn under(self, lease: &Arc<dyn Lease>) -> Self {
+        Self { lease: Some(Arc::downgrade(lease)), ..self }
+    }
+
+    /// Whether the run may still write.
+    pub(crate) fn check_lease(&self) -> Result<(), StoreError> {
+        let Some(lease) = &self.lease else { return Ok(()) };
+        match lease.upgrade() {
+            Some(lease) if lease.is_held() => Ok(()),
+            _ => Err(StoreError::Lost(None)),
+        }
     }
 
     pub(crate) fn record_request(&self, line: RequestLine) {

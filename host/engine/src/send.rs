@@ -38,6 +38,10 @@ impl Session {
         if !recorded {
             self.write(&TapeRecord::Request { call: call.clone(), writes }, is_unsafe).await?;
         }
+        // After the last wait: writing the tape may have taken longer than the lease lasts.
+        if is_unsafe && let Err(error) = self.run.check_lease() {
+            return self.abort(error.into());
+        }
         let request = self.request(&permit, &call, authorization, body);
         let url = request.url.clone();
         let (reply, secrets) = match self.exchange(&permit, request).await {

@@ -28,12 +28,22 @@ pub enum StoreError {
     /// The store and the overlay's `_state` do not fit together; says which is older and what to do.
     #[error("{0}")]
     Mismatch(String),
+    /// This run had the lease and lost it; who has it now, if anybody has.
+    #[error("this run lost the lock: {}", lost(.0.as_ref()))]
+    Lost(Option<Holder>),
     /// A file is damaged or of a newer version. Nothing was changed.
     #[error("{0}")]
     Damaged(String),
     /// Reading or writing failed.
     #[error("{0}")]
     Io(String),
+}
+
+fn lost(to: Option<&Holder>) -> String {
+    match to {
+        Some(holder) => format!("{} has it now", holder.describe()),
+        None => "it could not be renewed in time".to_owned(),
+    }
 }
 
 /// Who holds the lease.
@@ -158,7 +168,7 @@ impl IntoIterator for Receipts {
 pub trait StateStore: Send + Sync {
     /// Takes the right to write.
     async fn lock(&self, holder: Holder) -> Result<Box<dyn Lease>, StoreError>;
-    /// Who has the right to write, if anybody has.
+    /// Who has the right to write, if anybody has. May take as long as a lease does to find that nobody lives.
     async fn holder(&self) -> Result<Option<Holder>, StoreError>;
     /// Loads the state, journal folded in. `None` before the first deploy.
     async fn load(&self) -> Result<Option<Stored>, StoreError>;
@@ -168,6 +178,9 @@ pub trait StateStore: Send + Sync {
     /// Writes the state with the serial after `expected`, also to the overlay's `_state`, and begins a new
     /// journal. Gives the new serial.
     async fn commit(&self, state: &State, expected: u64) -> Result<u64, StoreError>;
+    /// Puts a state in the place of whatever is there, of another lineage or not, and begins a new journal: a
+    /// person's word, never a run's. Gives its serial, which is higher than both. Only for the holder of the lease.
+    async fn replace(&self, state: &State) -> Result<u64, StoreError>;
     /// Begins the tape of a call. One of the same call that is there already is set aside.
     async fn tape(&self, call: &CallId) -> Result<Box<dyn TapeWriter>, StoreError>;
     /// Reads a tape back; a torn end is left out. `None` when there is none.

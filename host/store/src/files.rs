@@ -114,6 +114,17 @@ impl Drop for Beside<'_> {
     }
 }
 
+/// Gives a file the name `<name>.moved`; one that is not there needs none.
+pub(crate) fn set_aside(path: &Path) -> Result<(), StoreError> {
+    let mut name = path.file_name().expect("a path of a file").to_owned();
+    name.push(".moved");
+    match fs::rename(path, path.with_file_name(name)) {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("set aside", path, &error)),
+    }
+}
+
 /// Whether a file could be replaced: makes what would be put in its place, empty, and removes it.
 pub(crate) fn try_beside(place: &Path) -> Result<(), StoreError> {
     let path = temporary(place);

@@ -43,7 +43,7 @@ mod tape;
 pub use local::LocalStore;
 pub use overlay::replace as replace_overlay;
 pub use remote::{
-    Bucket, BucketSettings, LEASE, Objects, Postgres, PostgresSettings, Put, RemoteStore,
-    SharedVault, Version, When,
+    AskReaders, Bucket, BucketSettings, LEASE, Objects, Postgres, PostgresSettings, Put, Reader,
+    RemoteStore, SharedVault, Version, When,
 };
 pub use runs::RUNS_KEPT;

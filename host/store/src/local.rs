@@ -36,7 +36,30 @@ impl LocalStore {
     }
 
     fn overlay_state(&self) -> Result<Option<State>, StoreError> {
-        self.paths.overlay.as_deref().map_or(Ok(None), overlay::read)
+        let noted = self.paths.overlay.as_deref().map_or(Ok(None), overlay::read)?;
+        match noted.as_ref().and_then(|noted| noted.backend.as_deref()) {
+            Some(backend) => Err(self.is_elsewhere(backend)),
+            None => Ok(noted),
+        }
+    }
+
+    fn is_elsewhere(&self, backend: &str) -> StoreError {
+        StoreError::Mismatch(format!(
+            "`_state` in {} says that the state is in a place of the kind `{backend}`, but the file has no `state`. Put \
+             `state` back; or, to go on with this machine's files, push what `ss state pull` printed with `ss state \
+             push --force`",
+            self.paths.overlay_name().display()
+        ))
+    }
+
+    /// Takes the state out of the way after it was moved to another place: two truths are none. The files stay
+    /// beside it, as `*.moved`.
+    pub fn set_aside(&self) -> Result<(), StoreError> {
+        *self.writer() = None;
+        for path in [self.paths.journal(), self.paths.state()] {
+            files::set_aside(&path)?;
+        }
+        Ok(())
     }
 
     fn settled(&self, overlay: Option<State>) -> Result<Settled, StoreError> {
@@ -148,6 +171,17 @@ impl StateStore for LocalStore {
 
     async fn commit(&self, state: &State, expected: u64) -> Result<u64, StoreError> {
         self.write_next(state, expected)
+    }
+
+    async fn replace(&self, state: &State) -> Result<u64, StoreError> {
+        let found: Option<State> = files::read_json(&self.paths.state(), "Move it away.")?;
+        let serial = found.map_or(0, |found| found.serial).max(state.serial) + 1;
+        let next = State { version: STATE_VERSION, serial, backend: None, ..state.clone() };
+        *self.writer() = None;
+        for step in ORDER {
+            perform(step, &self.paths, &next)?;
+        }
+        Ok(serial)
     }
 
     async fn tape(&self, call: &CallId) -> Result<Box<dyn TapeWriter>, StoreError> {

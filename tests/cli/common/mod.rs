@@ -18,6 +18,8 @@ use serde_json::Value;
 /// A directory and a home of its own.
 pub struct Place {
     directory: tempfile::TempDir,
+    /// What is set besides.
+    pub env: Vec<(String, String)>,
 }
 
 /// What a run of `ss` gave.
@@ -30,7 +32,7 @@ pub struct Ran {
 
 impl Place {
     pub fn new() -> Self {
-        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+        Self { directory: tempfile::tempdir().expect("a temporary directory"), env: Vec::new() }
     }
 
     pub fn path(&self) -> &Path {
@@ -76,7 +78,8 @@ impl Place {
         command
             .env("HOME", self.path())
             .env("STARSYSTEM_HOME", self.home())
-            .env("XDG_CACHE_HOME", cache);
+            .env("XDG_CACHE_HOME", cache)
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 

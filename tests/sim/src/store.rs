@@ -116,6 +116,10 @@ impl StateStore for SteppedStore {
         Ok(serial)
     }
 
+    async fn replace(&self, state: &State) -> Result<u64, StoreError> {
+        self.inner.replace(state).await
+    }
+
     async fn tape(&self, call: &CallId) -> Result<Box<dyn TapeWriter>, StoreError> {
         self.write(Kind::Write, "tape").await?;
         let inner = self.inner.tape(call).await?;

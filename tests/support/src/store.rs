@@ -121,6 +121,14 @@ impl StateStore for MemoryStore {
         Ok(serial)
     }
 
+    async fn replace(&self, state: &State) -> Result<u64, StoreError> {
+        let mut kept = self.kept();
+        let serial = kept.state.as_ref().map_or(0, |stored| stored.serial).max(state.serial) + 1;
+        kept.state = Some(State { serial, ..state.clone() });
+        kept.journal.clear();
+        Ok(serial)
+    }
+
     async fn tape(&self, call: &CallId) -> Result<Box<dyn TapeWriter>, StoreError> {
         self.kept().tapes.insert(call.clone(), Vec::new());
         Ok(Box::new(MemoryTape { store: self.clone(), call: call.clone() }))

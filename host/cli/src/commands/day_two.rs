@@ -57,7 +57,7 @@ impl Subject {
             return Err(hint.into_iter().fold(failure, Failure::hint).into());
         };
         local_cloud::ensure(context, &project, &wired.settings.connections)?;
-        let run = wired.run(RunKind::Deploy, state.lineage, Stop::default());
+        let run = wired.run(RunKind::Deploy, state.lineage, Stop::default(), None);
         Ok(Self { run, id, record })
     }
 

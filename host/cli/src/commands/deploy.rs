@@ -45,7 +45,8 @@ async fn deploy(
     let events = Arc::new(Progress::new(output(context), context.style));
     let wired = wire::wire(context, project, config, catalog, events, args.parallelism)?;
     let store = wired.ports.store.clone();
-    let lease = store.lock(wire::holder(format!("ss deploy --env={}", project.env()))).await?;
+    let lease =
+        Arc::from(store.lock(wire::holder(format!("ss deploy --env={}", project.env()))).await?);
     let stored = store.load().await?;
     let lineage = stored.as_ref().map_or_else(new_lineage, |stored| stored.state.lineage.clone());
     if stored.is_some() || !checked.desired.is_empty() {
@@ -53,7 +54,7 @@ async fn deploy(
     }
     let stop = Stop::default();
     signals::listen(&stop);
-    let run = wired.run(RunKind::Deploy, lineage.clone(), stop);
+    let run = wired.run(RunKind::Deploy, lineage.clone(), stop, Some(&lease));
     let unfinished = stored
         .as_ref()
         .is_some_and(|stored| stored.unfinished.is_some() || !stored.open.is_empty());

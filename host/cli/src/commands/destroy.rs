@@ -24,7 +24,8 @@ pub async fn run(context: &Context, args: &args::Destroy) -> Result<Exit, Comman
     let events = Arc::new(Progress::new(super::deploy::output(context), context.style));
     let wired = wire::wire(context, &project, &config, catalog, events, 16)?;
     let store = wired.ports.store.clone();
-    let lease = store.lock(wire::holder(format!("ss destroy --env={}", project.env()))).await?;
+    let lease =
+        Arc::from(store.lock(wire::holder(format!("ss destroy --env={}", project.env()))).await?);
     let Some(stored) = store
         .load()
         .await?
@@ -35,7 +36,7 @@ pub async fn run(context: &Context, args: &args::Destroy) -> Result<Exit, Comman
     local_cloud::ensure(context, &project, &wired.settings.connections)?;
     let stop = Stop::default();
     signals::listen(&stop);
-    let run = wired.run(RunKind::Destroy, stored.state.lineage.clone(), stop);
+    let run = wired.run(RunKind::Destroy, stored.state.lineage.clone(), stop, Some(&lease));
     let (state, _) = recover(&run, stored).await?;
     let only = prepare::services(&args.service)?;
     let only = (!only.is_empty()).then_some(&only);

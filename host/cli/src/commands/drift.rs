@@ -29,7 +29,7 @@ pub async fn run(context: &Context, args: &args::Drift) -> Result<Exit, CommandE
     let lease = match args.adopt {
         true => {
             let command = format!("ss drift --adopt --env={}", project.env());
-            Some(wired.ports.store.lock(wire::holder(command)).await?)
+            Some(Arc::from(wired.ports.store.lock(wire::holder(command)).await?))
         }
         false => None,
     };
@@ -40,7 +40,7 @@ pub async fn run(context: &Context, args: &args::Drift) -> Result<Exit, CommandE
     };
     local_cloud::ensure(context, &project, &wired.settings.connections)?;
     let kind = if args.adopt { RunKind::Adopt } else { RunKind::Deploy };
-    let run = wired.run(kind, stored.state.lineage.clone(), Stop::default());
+    let run = wired.run(kind, stored.state.lineage.clone(), Stop::default(), lease.as_ref());
     let state =
         if args.adopt { prepare::recovered(context, &run, stored).await? } else { stored.state };
     let observed = observe(&run, &state).await;

@@ -30,13 +30,14 @@ pub async fn run(context: &Context, args: &args::Import) -> Result<Exit, Command
     let events = Arc::new(Progress::new(Output::Quiet, context.style));
     let wired = wire::wire(context, &project, config, catalog, events, 16)?;
     let store = wired.ports.store.clone();
-    let lease = store.lock(wire::holder(format!("ss import --env={}", project.env()))).await?;
+    let lease =
+        Arc::from(store.lock(wire::holder(format!("ss import --env={}", project.env()))).await?);
     let stored = store.load().await?;
     local_cloud::ensure(context, &project, &wired.settings.connections)?;
     let lineage = stored
         .as_ref()
         .map_or_else(super::deploy::new_lineage, |stored| stored.state.lineage.clone());
-    let run = wired.run(RunKind::Import, lineage.clone(), Stop::default());
+    let run = wired.run(RunKind::Import, lineage.clone(), Stop::default(), Some(&lease));
     let state = match stored {
         Some(stored) => prepare::recovered(context, &run, stored).await?,
         None => State::empty(lineage),

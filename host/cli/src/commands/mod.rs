@@ -18,6 +18,7 @@ pub mod sandbox;
 pub mod schema;
 pub mod selftest;
 pub mod shell;
+pub mod state;
 pub mod trust;
 pub mod unlock;
 pub mod validate;

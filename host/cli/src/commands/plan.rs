@@ -28,7 +28,7 @@ pub async fn run(context: &Context, args: &args::Plan) -> Result<Exit, CommandEr
         let wired = wire::wire(context, &project, config, catalog, events, 16)?;
         let state =
             wired.ports.store.load().await?.map_or_else(|| State::empty(""), |stored| stored.state);
-        let run = wired.run(RunKind::Deploy, state.lineage.clone(), Stop::default());
+        let run = wired.run(RunKind::Deploy, state.lineage.clone(), Stop::default(), None);
         let state = prepare::refreshed(&run, state).await?;
         let plan =
             prepare::plan(&*run.ports.vault, &project, &checked, &args.scope, &state).await?;

@@ -57,7 +57,8 @@ async fn go_back(
     let events = Arc::new(Progress::new(Output::Quiet, context.style));
     let wired = wire::wire(context, project, &config, catalog, events, 16)?;
     let store = wired.ports.store.clone();
-    let lease = store.lock(wire::holder(format!("ss rollback --env={}", project.env()))).await?;
+    let lease =
+        Arc::from(store.lock(wire::holder(format!("ss rollback --env={}", project.env()))).await?);
     let Some(stored) = store.load().await? else {
         return Err(Failure::new("SS0407", format!("nothing is recorded for `{}`", project.env()))
             .hint("there is nothing to go back from")
@@ -69,7 +70,8 @@ async fn go_back(
     if !stored.open.is_empty() {
         local_cloud::ensure(context, project, &wired.settings.connections)?;
     }
-    let run = wired.run(RunKind::Rollback, stored.state.lineage.clone(), Stop::default());
+    let run =
+        wired.run(RunKind::Rollback, stored.state.lineage.clone(), Stop::default(), Some(&lease));
     let state = prepare::recovered(context, &run, stored).await?;
     let rolled = roll_back(&run, state, &snapshot).await?;
     if let Some(overlay) = snapshot.overlay.as_ref().filter(|_| args.restore_config) {

@@ -1,12 +1,15 @@
 //! `ss vault`: credentials in, out, listed and removed.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, Write};
+use std::sync::Arc;
 
 use serde_json::json;
 use ss_core::diag::did_you_mean;
 use ss_core::ident::ServiceId;
 use ss_core::redact::Secret;
 use ss_engine::Failure;
+use ss_ports::{Vault as _, VaultError};
 use ss_vault::{AgeVault, Key, Resealed, VaultHome};
 
 use crate::args::{Environment, Recipients, Vault};
@@ -15,16 +18,19 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::project::Project;
+use crate::shared_state::{Shared, Whom};
 
 const VALUE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Does what is asked of the vault.
-pub fn run(context: &Context, command: &Vault) -> Result<Exit, CommandError> {
+pub async fn run(context: &Context, command: &Vault) -> Result<Exit, CommandError> {
     match command {
-        Vault::Set { key, value, environment } => set(context, key, value.as_deref(), environment),
-        Vault::Get { key, environment } => get(context, key, environment),
-        Vault::List { environment } => list(context, environment),
-        Vault::Rm { key, environment } => remove(context, key, environment),
+        Vault::Set { key, value, environment } => {
+            set(context, key, value.as_deref(), environment).await
+        }
+        Vault::Get { key, environment } => get(context, key, environment).await,
+        Vault::List { environment } => list(context, environment).await,
+        Vault::Rm { key, environment } => remove(context, key, environment).await,
         Vault::RotateKey => {
             let resealed = context.vault()?.rotate_key()?;
             Ok(told(context, "the vault has a new key", resealed))
@@ -37,8 +43,68 @@ pub fn run(context: &Context, command: &Vault) -> Result<Exit, CommandError> {
 /// The vault, and what of it belongs to the project that `ss` stands in, when it stands in one.
 struct Opened {
     home: VaultHome,
-    system: Option<AgeVault>,
+    system: Option<System>,
     services: Vec<ServiceId>,
+}
+
+/// The credentials that the services of a system wrote.
+enum System {
+    /// In this vault.
+    Own(AgeVault),
+    /// Where the state is, for all who share it.
+    Shared(Box<Shared>),
+}
+
+impl System {
+    async fn names(&self) -> Result<Vec<String>, VaultError> {
+        match self {
+            Self::Own(vault) => {
+                Ok(vault.credential_names()?.iter().map(ToString::to_string).collect())
+            }
+            Self::Shared(shared) => {
+                let credentials = shared.vault.credentials().await?;
+                let names = |(service, values): (&String, &BTreeMap<String, Secret>)| {
+                    values.keys().map(|name| format!("{service}.{name}")).collect::<Vec<_>>()
+                };
+                Ok(credentials.iter().flat_map(names).collect())
+            }
+        }
+    }
+
+    async fn get(&self, service: &ServiceId, name: &str) -> Result<Option<Secret>, VaultError> {
+        match self {
+            Self::Own(vault) => vault.credential(service, name),
+            Self::Shared(shared) => {
+                let mut credentials = shared.vault.credentials().await?;
+                Ok(credentials.remove(service.as_str()).and_then(|mut values| values.remove(name)))
+            }
+        }
+    }
+
+    async fn set(
+        &self,
+        service: &ServiceId,
+        name: &str,
+        value: Secret,
+    ) -> Result<(), CommandError> {
+        match self {
+            Self::Own(vault) => Ok(vault.set_credential(service, name, value)?),
+            Self::Shared(shared) => {
+                shared.store.check_readers().await?;
+                Ok(shared.vault.set(service.as_str(), name, Some(&value)).await.map(drop)?)
+            }
+        }
+    }
+
+    async fn remove(&self, service: &ServiceId, name: &str) -> Result<bool, CommandError> {
+        match self {
+            Self::Own(vault) => Ok(vault.remove_credential(service, name)?),
+            Self::Shared(shared) => {
+                shared.store.check_readers().await?;
+                Ok(shared.vault.set(service.as_str(), name, None).await?)
+            }
+        }
+    }
 }
 
 fn open(context: &Context, environment: &Environment) -> Result<Opened, CommandError> {
@@ -51,7 +117,23 @@ fn open(context: &Context, environment: &Environment) -> Result<Opened, CommandE
     };
     match project.config() {
         Ok(config) => {
-            let system = home.system(&config.system, project.env());
+            let own = home.system(&config.system, project.env());
+            let system = match &config.state_backend {
+                None => System::Own(own),
+                Some(backend) => {
+                    let (backend, env) = (&backend.value, project.env());
+                    let shared = Shared::open(
+                        context,
+                        &config,
+                        backend,
+                        env,
+                        None,
+                        Arc::new(own),
+                        Whom::AllReaders,
+                    )?;
+                    System::Shared(Box::new(shared))
+                }
+            };
             Ok(Opened {
                 home,
                 system: Some(system),
@@ -71,11 +153,11 @@ fn key(opened: &Opened, text: &str) -> Result<Key, CommandError> {
         .map_err(|error| CommandError::usage(error.to_string()))
 }
 
-fn system(opened: &Opened) -> &AgeVault {
+fn system(opened: &Opened) -> &System {
     opened.system.as_ref().expect("a service's key is only found within a system")
 }
 
-fn set(
+async fn set(
     context: &Context,
     text: &str,
     value: Option<&str>,
@@ -92,9 +174,7 @@ fn set(
     }
     match &key {
         Key::Token(name) => opened.home.set_token(name, value)?,
-        Key::Credential { service, name } => {
-            system(&opened).set_credential(service, name, value)?
-        }
+        Key::Credential { service, name } => system(&opened).set(service, name, value).await?,
     }
     if !context.quiet {
         eprintln!("{} {key} stored", context.style.green("✓"));
@@ -132,11 +212,15 @@ pub fn ask(name: &str) -> Result<Secret, CommandError> {
     Ok(Secret::new(text))
 }
 
-fn get(context: &Context, text: &str, environment: &Environment) -> Result<Exit, CommandError> {
+async fn get(
+    context: &Context,
+    text: &str,
+    environment: &Environment,
+) -> Result<Exit, CommandError> {
     let opened = open(context, environment)?;
     let value = match key(&opened, text)? {
         Key::Token(name) => opened.home.token(&name)?,
-        Key::Credential { service, name } => system(&opened).credential(&service, &name)?,
+        Key::Credential { service, name } => system(&opened).get(&service, &name).await?,
     };
     let Some(value) = value else {
         return Err(Failure::new("SS0504", format!("the vault holds no `{text}`"))
@@ -158,11 +242,11 @@ fn get(context: &Context, text: &str, environment: &Environment) -> Result<Exit,
     Ok(Exit::Ok)
 }
 
-fn list(context: &Context, environment: &Environment) -> Result<Exit, CommandError> {
+async fn list(context: &Context, environment: &Environment) -> Result<Exit, CommandError> {
     let opened = open(context, environment)?;
     let mut names = opened.home.token_names()?;
     if let Some(system) = &opened.system {
-        names.extend(system.credential_names()?.iter().map(ToString::to_string));
+        names.extend(system.names().await?);
     }
     if context.json {
         crate::render::answer(&json!({"version": 1, "kind": "vault", "keys": names}));
@@ -172,11 +256,15 @@ fn list(context: &Context, environment: &Environment) -> Result<Exit, CommandErr
     Ok(Exit::Ok)
 }
 
-fn remove(context: &Context, text: &str, environment: &Environment) -> Result<Exit, CommandError> {
+async fn remove(
+    context: &Context,
+    text: &str,
+    environment: &Environment,
+) -> Result<Exit, CommandError> {
     let opened = open(context, environment)?;
     let removed = match key(&opened, text)? {
         Key::Token(name) => opened.home.remove_token(&name)?,
-        Key::Credential { service, name } => system(&opened).remove_credential(&service, &name)?,
+        Key::Credential { service, name } => system(&opened).remove(&service, &name).await?,
     };
     if !removed {
         return Err(Failure::new("SS0504", format!("the vault holds no `{text}`")).into());

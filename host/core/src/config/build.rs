@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::backend;
 use super::merge::{merge, without_nulls};
 use super::{Config, ConnectionOverride, Service, Target};
 use crate::diag::{Code, Diagnostic, Problems, SourceFile, Span, Spanned, did_you_mean};
@@ -97,7 +98,7 @@ pub(super) fn config(
         services: services(&root, &declared, problems),
         plugins: plugins(&root),
         connections: connections(&root),
-        state_backend: root.get("state").map(|node| Spanned::new(node.to_json(), node.span)),
+        state_backend: root.get("state").and_then(|node| backend::read(node, problems)),
         services_by_file,
         removed,
     }

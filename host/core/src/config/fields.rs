@@ -111,10 +111,10 @@ static ROOT_FIELDS: &[Field] = &[
     ),
     field(
         "state",
-        Open(STATE),
+        Object(STATE),
         Overlay,
         Optional,
-        "Where the state is kept. Default: beside this file and in the home of `ss`.",
+        "Where the state is kept, for machines that share it. Default: beside this file and in the home of `ss`.",
     ),
     field("_state", Any, Overlay, Optional, "Written by `ss`: what exists. Never edit it."),
 ];
@@ -179,10 +179,36 @@ static CONNECTION: &[Field] = &[field(
     "Where the API is reached in this environment.",
 )];
 
-static STATE: &[Field] = &[field(
-    "backend",
-    Text(Rule::NotEmpty),
-    Overlay,
-    Required,
-    "The kind of backend. Its other settings stand beside it.",
-)];
+/// Which of them a backend takes is in [`super::backend`].
+static STATE: &[Field] = &[
+    field(
+        "backend",
+        Text(Rule::Backend),
+        Overlay,
+        Required,
+        "The kind of place: `s3` or `postgres`.",
+    ),
+    field("bucket", Text(Rule::Bucket), Overlay, Optional, "s3: the bucket's name."),
+    field(
+        "prefix",
+        Text(Rule::Prefix),
+        Overlay,
+        Optional,
+        "s3: what stands before every name in the bucket.",
+    ),
+    field("region", Text(Rule::Region), Overlay, Optional, "s3: the bucket's region."),
+    field(
+        "endpoint",
+        Text(Rule::Url),
+        Overlay,
+        Optional,
+        "s3: the service's address when it is not AWS.",
+    ),
+    field(
+        "url_env",
+        Text(Rule::Variable),
+        Overlay,
+        Optional,
+        "postgres: the environment variable that holds the database's address.",
+    ),
+];

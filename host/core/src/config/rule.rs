@@ -28,6 +28,14 @@ pub(super) enum Rule {
     Reference,
     /// An HTTP base URL, with or without `{param}`.
     Url,
+    /// A kind of place for the state.
+    Backend,
+    /// The name of an S3 bucket.
+    Bucket,
+    /// What stands before the names in a bucket.
+    Prefix,
+    /// A region of an S3 service.
+    Region,
 }
 
 impl Rule {
@@ -53,6 +61,19 @@ impl Rule {
                 name(format!("`{text}` is not a valid variable name: use a letter or `_`, then letters, digits and `_`"))
             }),
             Self::Url => bad_url(text).map(|why| (Code::InvalidUrl, why.to_owned())),
+            Self::Backend => (!matches!(text, "s3" | "postgres")).then(|| {
+                (Code::UnknownBackend, format!("`{text}` is not a backend: there are `s3` and `postgres`"))
+            }),
+            Self::Bucket => (!is_bucket(text)).then(|| {
+                name(format!("`{text}` is not a bucket's name: use 3 to 63 lower-case letters, digits, `.` and `-`"))
+            }),
+            Self::Prefix => (!is_prefix(text)).then(|| {
+                name(format!("`{text}` is not a prefix: use letters, digits, `.`, `_` and `-`, with `/` between names"))
+            }),
+            // It becomes a part of the host's name.
+            Self::Region => (!is_region(text)).then(|| {
+                name(format!("`{text}` is not a region: use lower-case letters, digits and `-`"))
+            }),
         }
     }
 
@@ -69,6 +90,10 @@ impl Rule {
             Self::Variable => "DATABASE_URL",
             Self::Reference => "./my-plugin.wasm",
             Self::Url => "http://127.0.0.1:4400/neon/api/v2",
+            Self::Backend => "s3",
+            Self::Bucket => "my-app-state",
+            Self::Prefix => "team/state",
+            Self::Region => "us-east-1",
         }
     }
 
@@ -104,6 +129,10 @@ impl Rule {
             }
             Self::Variable => Some("^[A-Za-z_][A-Za-z0-9_]*$"),
             Self::Url => Some("^https?://[^/@?#\\s]+[^?#\\s]*$"),
+            Self::Backend => Some("^(s3|postgres)$"),
+            Self::Bucket => Some("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
+            Self::Prefix => Some("^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/?$"),
+            Self::Region => Some("^[a-z0-9-]{1,40}$"),
         }
     }
 }
@@ -113,6 +142,30 @@ fn is_variable(text: &str) -> bool {
     text.len() <= 256
         && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+fn is_bucket(text: &str) -> bool {
+    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    (3..=63).contains(&bytes.len())
+        && is_end(bytes.first())
+        && is_end(bytes.last())
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(byte))
+}
+
+fn is_prefix(text: &str) -> bool {
+    let is_name = |name: &str| {
+        !matches!(name, "" | "." | "..")
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    text.len() <= 256 && text.strip_suffix('/').unwrap_or(text).split('/').all(is_name)
+}
+
+fn is_region(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    text.len() <= 40 && text.bytes().all(is_part)
 }
 
 /// Only what a person gets wrong; the gate looks at the address again before anything is sent.
@@ -173,6 +226,23 @@ mod tests {
             (Rule::Url, "example.com", None),
         ] {
             assert_eq!(rule.repaired(text).as_deref(), repaired, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_becomes_part_of_an_address_cannot_change_it() {
+        for (rule, good, bad) in [
+            (Rule::Region, "eu-central-1", "x.attacker.example/"),
+            (Rule::Region, "auto", "a#"),
+            (Rule::Bucket, "my-app.state", "a/../b"),
+            (Rule::Bucket, "abc", "-abc"),
+            (Rule::Bucket, "b2b", "Bucket"),
+            (Rule::Prefix, "team/state_1/", "../other"),
+            (Rule::Prefix, "a.b", "a//b"),
+            (Rule::Prefix, "A", "a?b"),
+        ] {
+            assert!(rule.broken(good).is_none(), "{good}");
+            assert!(rule.broken(bad).is_some(), "{bad}");
         }
     }
 

@@ -56,6 +56,9 @@ table! {
     RepeatedEntry = "SS0208", "a list names something twice";
     WrongFile = "SS0209", "a field in the wrong file";
     InvalidUrl = "SS0210", "a `base_url` that is not a URL";
+    UnknownBackend = "SS0211", "a backend of the state that does not exist";
+    MissingBackendSetting = "SS0212", "a backend of the state without what it needs";
+    ForeignBackendSetting = "SS0213", "a setting of another backend of the state";
 
     UnknownDependency = "SS0221", "`depends_on` names no service";
     Cycle = "SS0222", "services that depend on each other in a circle";
@@ -97,9 +100,9 @@ const OTHERS: &[(&str, &str)] = pages![
     "SS0001", "SS0002", "SS0111", "SS0301", "SS0302", "SS0303", "SS0304", "SS0305", "SS0306",
     "SS0310", "SS0311", "SS0312", "SS0313", "SS0314", "SS0315", "SS0316", "SS0320", "SS0321",
     "SS0322", "SS0330", "SS0340", "SS0401", "SS0402", "SS0403", "SS0405", "SS0406", "SS0407",
-    "SS0408", "SS0409", "SS0410", "SS0501", "SS0502", "SS0503", "SS0504", "SS0511", "SS0512",
-    "SS0513", "SS0514", "SS0601", "SS0603", "SS0604", "SS0605", "SS0611", "SS0613", "SS0621",
-    "SS0701", "SS0702", "SS0801", "SS0802", "SS0803", "SS0804",
+    "SS0408", "SS0409", "SS0410", "SS0411", "SS0412", "SS0413", "SS0501", "SS0502", "SS0503",
+    "SS0504", "SS0511", "SS0512", "SS0513", "SS0514", "SS0601", "SS0603", "SS0604", "SS0605",
+    "SS0611", "SS0613", "SS0621", "SS0701", "SS0702", "SS0801", "SS0802", "SS0803", "SS0804",
 ];
 
 /// Every code with its title, in order.

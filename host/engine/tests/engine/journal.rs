@@ -134,6 +134,10 @@ impl StateStore for WatchedStore {
         Ok(serial)
     }
 
+    async fn replace(&self, state: &State) -> Result<u64, StoreError> {
+        self.inner.replace(state).await
+    }
+
     async fn tape(&self, call: &CallId) -> Result<Box<dyn TapeWriter>, StoreError> {
         full(self.faults.pass().await)?;
         let inner = self.inner.tape(call).await?;

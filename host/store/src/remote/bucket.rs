@@ -109,7 +109,6 @@ impl Objects for Bucket {
 
     async fn put(&self, key: &str, bytes: Vec<u8>, when: When) -> Result<Put, StoreError> {
         let mode = match when {
-            When::Always => PutMode::Overwrite,
             When::Absent => PutMode::Create,
             When::Unchanged(version) => {
                 PutMode::Update(UpdateVersion { e_tag: Some(version), version: None })

@@ -17,7 +17,7 @@ use super::place::Place;
 /// How long a killed run blocks others.
 pub const LEASE: Duration = Duration::from_secs(15);
 
-const KEY: &str = "lease";
+pub(crate) const KEY: &str = "lease";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Document {
@@ -112,9 +112,29 @@ pub(crate) async fn take(
     }
 }
 
-/// Who has the lease, or had it when the run was killed.
-pub(crate) async fn holder(place: &Place) -> Result<Option<Holder>, StoreError> {
-    Ok(read(place).await?.and_then(|(document, _)| document.holder))
+/// Who has the lease and lives: watches until the object changes, and gives up after the length of a lease.
+pub(crate) async fn holder(place: &Place, lease: Duration) -> Result<Option<Holder>, StoreError> {
+    let begun = Instant::now();
+    let mut first = None;
+    loop {
+        let Some((Document { holder: Some(holder), .. }, version)) = read(place).await? else {
+            return Ok(None);
+        };
+        if *first.get_or_insert_with(|| version.clone()) != version {
+            return Ok(Some(holder));
+        }
+        if begun.elapsed() >= lease {
+            return Ok(None);
+        }
+        tokio::time::sleep(lease / 15).await;
+    }
+}
+
+/// What a writer is told that no longer is one.
+pub(crate) async fn lost(place: &Place, ours: Option<&Held>) -> StoreError {
+    let found = read(place).await.ok().flatten();
+    let other = found.filter(|(document, _)| ours.is_none_or(|ours| ours.fence != document.fence));
+    StoreError::Lost(other.and_then(|(document, _)| document.holder))
 }
 
 async fn read(place: &Place) -> Result<Option<(Document, Version)>, StoreError> {

@@ -8,17 +8,20 @@
 //! | `lease` | who may write (see `lease.rs`) |
 //! | `receipts/<deploy>`, `snapshots/<deploy>` | one per run |
 //! | `tapes/<deploy>/<service>-<n>/<m>` | a call's tape, one object per durable piece |
+//! | `recipients` | who can read all this (see `readers.rs`) |
 //! | `credentials` | what the services wrote, for the next machine |
 //!
-//! The overlay's `_state` is not written: the place is the truth.
+//! The place is the truth; the overlay's `_state` only notes kind, lineage and serial (see `note.rs`).
 
 mod bucket;
 mod http;
 mod lease;
 mod log;
+mod note;
 mod objects;
 mod place;
 mod postgres;
+mod readers;
 mod runs;
 mod store;
 mod tape;
@@ -29,5 +32,6 @@ pub use bucket::{Bucket, BucketSettings};
 pub use lease::LEASE;
 pub use objects::{Objects, Put, Version, When};
 pub use postgres::{Postgres, PostgresSettings};
+pub use readers::{AskReaders, Reader};
 pub use store::RemoteStore;
 pub use vault::SharedVault;

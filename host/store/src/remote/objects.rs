@@ -9,8 +9,6 @@ pub type Version = String;
 /// Under which condition a write happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum When {
-    /// Whatever is there.
-    Always,
     /// There is no such object.
     Absent,
     /// The object is still this version.

@@ -88,7 +88,7 @@ impl Place {
             StoreError::Damaged(format!(
                 "`{key}` of the shared state cannot be opened ({error}); nothing was changed. If it was written before \
                  you were a recipient, let somebody who can read it run `ss vault recipients add` with your key, then \
-                 `ss state push` and a deploy"
+                 `ss state reseal`"
             ))
         })?;
         let plain = opened.expose().get(SALT..).ok_or_else(|| {
@@ -125,6 +125,12 @@ impl Place {
             }
         })
         .await
+    }
+
+    /// Encrypts an object again. One that was removed or written meanwhile needs it no more.
+    pub(crate) async fn reseal(&self, key: &str) -> Result<(), StoreError> {
+        let Some((plain, version)) = self.get(key).await? else { return Ok(()) };
+        self.put(key, &plain, When::Unchanged(version)).await.map(drop)
     }
 
     pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {

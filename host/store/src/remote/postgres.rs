@@ -116,18 +116,11 @@ impl Objects for Postgres {
     }
 
     async fn put(&self, key: &str, bytes: Vec<u8>, when: When) -> Result<Put, StoreError> {
-        let insert = "INSERT INTO starsystem_state AS old (place, key, version, body) VALUES ($1, $2, 1, $3) \
-                      ON CONFLICT (place, key) DO";
         let rows = match when {
-            When::Always => {
-                let statement = format!(
-                    "{insert} UPDATE SET version = old.version + 1, body = excluded.body RETURNING version"
-                );
-                self.query("write", &statement, &[&self.place, &key, &bytes]).await?
-            }
             When::Absent => {
-                let statement = format!("{insert} NOTHING RETURNING version");
-                self.query("write", &statement, &[&self.place, &key, &bytes]).await?
+                let statement = "INSERT INTO starsystem_state (place, key, version, body) VALUES ($1, $2, 1, $3) \
+                                 ON CONFLICT (place, key) DO NOTHING RETURNING version";
+                self.query("write", statement, &[&self.place, &key, &bytes]).await?
             }
             When::Unchanged(version) => {
                 let version: i64 = version.parse().unwrap_or(-1);

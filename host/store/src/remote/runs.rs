@@ -1,22 +1,31 @@
 //! Receipts and snapshots in a shared place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join_all, try_join_all};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ss_core::ident::DeployId;
 use ss_ports::{Entry, Receipt, Receipts, Snapshot, StoreError};
+use tokio::sync::Mutex;
 
-use super::objects::When;
+use super::objects::{Put, Version, When};
 use super::place::Place;
 
 const RECEIPTS: &str = "receipts/";
 const SNAPSHOTS: &str = "snapshots/";
 const VERSION: u32 = 1;
 
-pub(crate) async fn put_receipt(place: &Place, receipt: &Receipt) -> Result<(), StoreError> {
-    put(place, &format!("{RECEIPTS}{}", receipt.header.id), receipt).await
+/// What a writer wrote, by name, as it left it.
+pub(crate) type Written = Mutex<BTreeMap<String, Version>>;
+
+/// `false` when somebody else wrote the receipt since: who took the run over said how it ended.
+pub(crate) async fn put_receipt(
+    place: &Place,
+    written: &Written,
+    receipt: &Receipt,
+) -> Result<bool, StoreError> {
+    put(place, written, format!("{RECEIPTS}{}", receipt.header.id), receipt).await
 }
 
 /// One that cannot be read is named and does not hide the others.
@@ -39,8 +48,13 @@ pub(crate) async fn receipts(place: &Place) -> Result<Receipts, StoreError> {
     Ok(all)
 }
 
-pub(crate) async fn put_snapshot(place: &Place, snapshot: &Snapshot) -> Result<(), StoreError> {
-    put(place, &format!("{SNAPSHOTS}{}", snapshot.deploy), snapshot).await
+/// `false` when somebody else wrote the snapshot since.
+pub(crate) async fn put_snapshot(
+    place: &Place,
+    written: &Written,
+    snapshot: &Snapshot,
+) -> Result<bool, StoreError> {
+    put(place, written, format!("{SNAPSHOTS}{}", snapshot.deploy), snapshot).await
 }
 
 pub(crate) async fn snapshot(
@@ -75,10 +89,27 @@ pub(crate) async fn prune(
     Ok(old)
 }
 
-async fn put(place: &Place, key: &str, value: &impl Serialize) -> Result<(), StoreError> {
+async fn put(
+    place: &Place,
+    written: &Written,
+    key: String,
+    value: &impl Serialize,
+) -> Result<bool, StoreError> {
     let bytes = serde_json::to_vec(value)
         .map_err(|error| StoreError::Io(format!("cannot write `{key}`: {error}")))?;
-    place.put(key, &bytes, When::Always).await.map(drop)
+    let known = written.lock().await.get(&key).cloned();
+    let before = match known {
+        Some(version) => Some(version),
+        None => place.get(&key).await?.map(|(_, version)| version),
+    };
+    let when = before.map_or(When::Absent, When::Unchanged);
+    match place.put(&key, &bytes, when).await? {
+        Put::Written(version) => {
+            written.lock().await.insert(key, version);
+            Ok(true)
+        }
+        Put::Overtaken => Ok(false),
+    }
 }
 
 async fn get<T: DeserializeOwned>(place: &Place, key: &str) -> Result<Option<T>, StoreError> {

@@ -1,5 +1,6 @@
 //! The port on a shared place.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,10 +13,12 @@ use ss_ports::{
     TapeRecord, TapeWriter, Vault,
 };
 
-use super::lease::{self, Held, LEASE};
+use super::lease::{self, Held, LEASE, lost};
 use super::log::{self, Line, Log, What};
+use super::note::Note;
 use super::objects::Objects;
 use super::place::Place;
+use super::readers::{self, AskReaders, Reader};
 use super::{runs, tape};
 
 /// The store of one system and environment in a shared place.
@@ -26,8 +29,12 @@ pub struct RemoteStore {
     held: Mutex<Option<Arc<Held>>>,
     /// The log as this writer left it; `None` when it must be read again.
     log: tokio::sync::Mutex<Option<Log>>,
-    /// What to say when the place is empty, though it should not be.
-    not_moved: Option<String>,
+    /// To whom this writer encrypts.
+    readers: Option<AskReaders>,
+    /// What the overlay notes of this state.
+    note: Option<Note>,
+    /// The receipts and snapshots that this writer wrote, as it left them.
+    written: runs::Written,
 }
 
 impl RemoteStore {
@@ -38,7 +45,9 @@ impl RemoteStore {
             lease: LEASE,
             held: Mutex::new(None),
             log: tokio::sync::Mutex::new(None),
-            not_moved: None,
+            readers: None,
+            note: None,
+            written: runs::Written::default(),
         })
     }
 
@@ -47,9 +56,36 @@ impl RemoteStore {
         Self { lease, ..self }
     }
 
-    /// An empty place is refused with these words: the state is elsewhere and was not moved yet.
-    pub fn refusing_empty(self, why: Option<String>) -> Self {
-        Self { not_moved: why, ..self }
+    /// With a note of this state in an overlay: the kind of place, and what to call the place itself.
+    pub fn noted_in(self, overlay: PathBuf, backend: &'static str, place: String) -> Self {
+        Self { note: Some(Note { overlay, backend, place }), ..self }
+    }
+
+    /// Locks nobody out: a lease is given only to a writer that encrypts to all who can read the place.
+    pub fn read_by(self, readers: AskReaders) -> Self {
+        Self { readers: Some(readers), ..self }
+    }
+
+    /// Refuses when what this writer writes could not be read by all who can read the place.
+    pub async fn check_readers(&self) -> Result<(), StoreError> {
+        match &self.readers {
+            Some(ask) => readers::check(&self.place, &asked(ask)?).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Encrypts everything again, to the recipients of now; gives the number of objects. Only for the holder of the
+    /// lease.
+    pub async fn reseal(&self, readers: &AskReaders) -> Result<usize, StoreError> {
+        self.fence().await?;
+        readers::set(&self.place, &asked(readers)?).await?;
+        // The lease is written all the time anyway.
+        let names: Vec<String> = self.place.list("").await?;
+        let names: Vec<&String> = names.iter().filter(|name| *name != lease::KEY).collect();
+        for name in &names {
+            self.place.reseal(name).await?;
+        }
+        Ok(names.len())
     }
 
     /// Stops renewing the lease, and believes in it all the same: what a machine that hangs looks like to others.
@@ -61,23 +97,28 @@ impl RemoteStore {
     }
 
     /// The fence to write with. Without a lease (nobody asks then for one) any.
-    fn fence(&self) -> Result<Option<u64>, StoreError> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*held {
-            Some(held) if !held.counts() => Err(lost()),
-            held => Ok(held.as_ref().map(|held| held.fence)),
+    async fn fence(&self) -> Result<Option<u64>, StoreError> {
+        match self.held() {
+            Some(held) if !held.counts() => Err(lost(&self.place, Some(&held)).await),
+            held => Ok(held.map(|held| held.fence)),
         }
+    }
+
+    fn held(&self) -> Option<Arc<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The log, read again if need be, with the fence to write with.
     async fn fenced(&self, log: Option<Log>) -> Result<(Log, u64), StoreError> {
-        let fence = self.fence()?;
+        let fence = self.fence().await?;
         let log = match log {
             Some(log) => log,
             None => log::read(&self.place).await?,
         };
         match fence {
-            Some(fence) if fence < log.fence => Err(lost()),
+            Some(fence) if fence < log.fence => {
+                Err(lost(&self.place, self.held().as_deref()).await)
+            }
             Some(fence) => Ok((log, fence)),
             None => {
                 let fence = log.fence;
@@ -86,11 +127,30 @@ impl RemoteStore {
         }
     }
 
+    /// Writes a state; `false` when somebody else wrote something there.
+    async fn write_state(
+        &self,
+        log: &mut Log,
+        fence: u64,
+        state: State,
+    ) -> Result<bool, StoreError> {
+        let line = Line { fence, what: What::State(Box::new(state.clone())) };
+        if !log.write(&self.place, line).await? || !log.is_last(&self.place).await? {
+            return Ok(false);
+        }
+        if let Some(note) = &self.note {
+            note.write(&state);
+        }
+        // What is kept for too long harms nobody, and the next commit tries again.
+        let _ = log.prune(&self.place).await;
+        Ok(true)
+    }
+
     async fn overtaken(&self, expected: u64) -> StoreError {
         match log::read(&self.place).await {
             Ok(log) => match log.base.map(|base| base.serial) {
                 Some(found) if found != expected => StoreError::Stale { expected, found },
-                _ => lost(),
+                _ => lost(&self.place, self.held().as_deref()).await,
             },
             Err(error) => error,
         }
@@ -106,7 +166,7 @@ impl StateStore for RemoteStore {
         loop {
             let mut log = log::read(&self.place).await?;
             if log.fence > lease.held.fence {
-                return Err(lost());
+                return Err(lost(&self.place, Some(&lease.held)).await);
             }
             let line = Line { fence: lease.held.fence, what: What::Fence(()) };
             if log.write(&self.place, line).await? {
@@ -115,21 +175,20 @@ impl StateStore for RemoteStore {
             }
         }
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease.held.clone());
+        self.check_readers().await?;
         Ok(Box::new(lease))
     }
 
     async fn holder(&self) -> Result<Option<Holder>, StoreError> {
-        lease::holder(&self.place).await
+        lease::holder(&self.place, self.lease).await
     }
 
     async fn load(&self) -> Result<Option<Stored>, StoreError> {
         let log = log::read(&self.place).await?;
-        let Some(base) = log.base else {
-            return match &self.not_moved {
-                Some(why) => Err(StoreError::Mismatch(why.clone())),
-                None => Ok(None),
-            };
-        };
+        if let Some(note) = &self.note {
+            note.check(log.base.as_ref())?;
+        }
+        let Some(base) = log.base else { return Ok(None) };
         let folded = fold(base, &log.entries);
         Ok(Some(Stored { state: folded.state, open: folded.open, unfinished: folded.unfinished }))
     }
@@ -155,20 +214,29 @@ impl StateStore for RemoteStore {
         }
         check_serial(expected, log.base.as_ref().map_or(0, |base| base.serial))?;
         let next = State { version: STATE_VERSION, serial: expected + 1, ..state.clone() };
-        let line = Line { fence, what: What::State(Box::new(next)) };
-        if !log.write(&self.place, line).await? || !log.is_last(&self.place).await? {
+        if !self.write_state(&mut log, fence, next).await? {
             return Err(self.overtaken(expected).await);
         }
-        // What is kept for too long harms nobody, and the next commit tries again.
-        let _ = log.prune(&self.place).await;
         *slot = Some(log);
         Ok(expected + 1)
     }
 
+    async fn replace(&self, state: &State) -> Result<u64, StoreError> {
+        let mut slot = self.log.lock().await;
+        let (mut log, fence) = self.fenced(slot.take()).await?;
+        let found = log.base.as_ref().map_or(0, |base| base.serial);
+        let serial = found.max(state.serial) + 1;
+        let next = State { version: STATE_VERSION, serial, backend: None, ..state.clone() };
+        if !self.write_state(&mut log, fence, next).await? {
+            return Err(self.overtaken(found).await);
+        }
+        *slot = Some(log);
+        Ok(serial)
+    }
+
     async fn tape(&self, call: &CallId) -> Result<Box<dyn TapeWriter>, StoreError> {
-        self.fence()?;
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(Box::new(tape::begin(&self.place, call, held).await?))
+        self.fence().await?;
+        Ok(Box::new(tape::begin(&self.place, call, self.held()).await?))
     }
 
     async fn read_tape(&self, call: &CallId) -> Result<Option<Vec<TapeRecord>>, StoreError> {
@@ -176,7 +244,11 @@ impl StateStore for RemoteStore {
     }
 
     async fn put_receipt(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        runs::put_receipt(&self.place, receipt).await
+        self.fence().await?;
+        match runs::put_receipt(&self.place, &self.written, receipt).await? {
+            true => Ok(()),
+            false => Err(lost(&self.place, self.held().as_deref()).await),
+        }
     }
 
     async fn receipts(&self) -> Result<Receipts, StoreError> {
@@ -184,7 +256,11 @@ impl StateStore for RemoteStore {
     }
 
     async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
-        runs::put_snapshot(&self.place, snapshot).await
+        self.fence().await?;
+        match runs::put_snapshot(&self.place, &self.written, snapshot).await? {
+            true => Ok(()),
+            false => Err(lost(&self.place, self.held().as_deref()).await),
+        }
     }
 
     async fn snapshot(&self, deploy: &DeployId) -> Result<Option<Snapshot>, StoreError> {
@@ -192,18 +268,14 @@ impl StateStore for RemoteStore {
     }
 
     async fn prune(&self, keep: usize) -> Result<Vec<DeployId>, StoreError> {
+        self.fence().await?;
         let entries = log::read(&self.place).await?.entries;
         runs::prune(&self.place, keep, &entries).await
     }
 }
 
-/// What a writer is told that no longer is one.
-pub(crate) fn lost() -> StoreError {
-    StoreError::Mismatch(
-        "this run lost the lease of the shared state: it could not be renewed in time, and another run may have it. \
-         Nothing more was written; run the same command again, which goes on where this run or the other one stopped"
-            .to_owned(),
-    )
+fn asked(readers: &AskReaders) -> Result<Vec<Reader>, StoreError> {
+    readers().map_err(|error| StoreError::Io(error.to_string()))
 }
 
 fn check_entry(entry: &Entry, base: Option<&State>) -> Result<(), StoreError> {

@@ -7,10 +7,9 @@ use futures_util::future::try_join_all;
 use ss_ports::{CallId, StoreError, TapeRecord, TapeWriter};
 use zeroize::Zeroizing;
 
-use super::lease::Held;
+use super::lease::{Held, lost};
 use super::objects::{Put, When};
 use super::place::Place;
-use super::store::lost;
 
 /// A tape that is being written.
 pub(crate) struct RemoteTape {
@@ -55,7 +54,7 @@ impl RemoteTape {
     async fn write(&mut self) -> Result<(), StoreError> {
         // The last look before an unsafe request leaves.
         if self.held.as_ref().is_some_and(|held| !held.counts()) {
-            return Err(lost());
+            return Err(lost(&self.place, self.held.as_deref()).await);
         }
         let key = format!("{}{:06}", self.folder, self.next);
         let plain = Zeroizing::new(
@@ -68,7 +67,7 @@ impl RemoteTape {
                 self.waiting.clear();
                 Ok(())
             }
-            Put::Overtaken => Err(lost()),
+            Put::Overtaken => Err(lost(&self.place, self.held.as_deref()).await),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,28 @@ impl SharedVault {
                 .collect();
         })
         .await
+    }
+
+    /// Keeps one credential, or with `None` forgets it; says whether it was there before.
+    pub async fn set(
+        &self,
+        service: &str,
+        name: &str,
+        value: Option<&Secret>,
+    ) -> Result<bool, VaultError> {
+        let was_there = AtomicBool::new(false);
+        self.change(|document| {
+            let values = document.credentials.entry(service.to_owned()).or_default();
+            let before = match value {
+                Some(value) => values.insert(name.to_owned(), value.expose().clone()),
+                None => values.remove(name),
+            };
+            was_there.store(before.is_some(), Ordering::Relaxed);
+            let _ = before.map(Zeroizing::new);
+            document.credentials.retain(|_, values| !values.is_empty());
+        })
+        .await?;
+        Ok(was_there.into_inner())
     }
 
     async fn read(&self) -> Result<(Document, Option<Version>), VaultError> {
