@@ -194,7 +194,8 @@ async fn begin_tape(
         .into_iter()
         .filter(|record| !matches!(record, TapeRecord::Call { .. } | TapeRecord::Done(_)))
         .collect();
-    tape.append(&begin, replay.is_empty()).await?;
+    // What goes in is durable with the first unsafe request: a call that is lost before it has changed nothing.
+    tape.append(&begin, false).await?;
     for (index, record) in replay.iter().enumerate() {
         tape.append(record, index + 1 == replay.len()).await?;
     }

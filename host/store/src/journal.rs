@@ -1,12 +1,14 @@
 //! The journal's file: its lines, their checksums, and what a killed or cut-off write leaves behind.
 //!
-//! A line is `{"sum":"<16 hex>","entry":{…}}`; the first is `{"sum":"<16 hex>","journal":{…}}` and says from which
-//! state the journal goes on. The sum covers the body and the sum before it, so a line that is changed, lost, moved
-//! or doubled is found. The last line may be torn: nobody was told that it is durable, and it does not count.
+//! A line is `{"sum":"<16 hex>","entry":{…}}`, or `"entries":[…]` where several were made durable at once; the first is
+//! `{"sum":"<16 hex>","journal":{…}}` and says from which state the journal goes on. The sum covers the body and the
+//! sum before it, so a line that is changed, lost, moved or doubled is found. The last line may be torn: nobody was
+//! told that it is durable, and it does not count.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use ss_core::value::digest_bytes;
@@ -14,7 +16,8 @@ use ss_ports::{Entry, StoreError};
 
 use crate::files::{self, failed};
 
-const VERSION: u32 = 1;
+/// 2: lines with several entries.
+const VERSION: u32 = 2;
 const HEAD: &str = "{\"sum\":\"";
 const SUM_LENGTH: usize = 16;
 
@@ -30,13 +33,19 @@ impl Origin {
     pub(crate) fn new(lineage: &str, serial: u64) -> Self {
         Self { version: VERSION, lineage: lineage.to_owned(), serial }
     }
+
+    /// Whether both go on from the same state, whichever `ss` wrote them.
+    pub(crate) fn is_same_state(&self, other: &Self) -> bool {
+        (&self.lineage, self.serial) == (&other.lineage, other.serial)
+    }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Body<E> {
+enum Body {
     Journal(Origin),
-    Entry(E),
+    Entry(Box<Entry>),
+    Entries(Vec<Entry>),
 }
 
 /// A journal as it is on disk.
@@ -109,7 +118,11 @@ fn parse(bytes: &[u8]) -> Result<Option<Journal>, Damage> {
                 journal = Some(Journal { origin, entries: Vec::new(), length: at, sum });
             }
             (Body::Entry(entry), Some(journal)) => {
-                journal.entries.push(entry);
+                journal.entries.push(*entry);
+                (journal.length, journal.sum) = (at, sum);
+            }
+            (Body::Entries(entries), Some(journal)) => {
+                journal.entries.extend(entries);
                 (journal.length, journal.sum) = (at, sum);
             }
             _ => return Err(Damage::Line(index + 1)),
@@ -118,7 +131,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Journal>, Damage> {
     Ok(journal)
 }
 
-fn parse_line(line: &[u8], sum_before: &str) -> Option<(String, Body<Entry>)> {
+fn parse_line(line: &[u8], sum_before: &str) -> Option<(String, Body)> {
     let line = std::str::from_utf8(line).ok()?.strip_suffix("}\n")?.strip_prefix(HEAD)?;
     let (sum, body) = line.split_at_checked(SUM_LENGTH)?;
     let body = body.strip_prefix("\",")?;
@@ -128,11 +141,18 @@ fn parse_line(line: &[u8], sum_before: &str) -> Option<(String, Body<Entry>)> {
     Some((sum.to_owned(), serde_json::from_str(&format!("{{{body}}}")).ok()?))
 }
 
-fn make_line(body: &Body<&Entry>, sum_before: &str) -> serde_json::Result<(String, String)> {
-    let body = serde_json::to_string(body)?;
-    let body = &body[1..body.len() - 1];
+/// A line with this body, JSON without its braces, and its sum.
+fn make_line(body: &str, sum_before: &str) -> (String, String) {
     let sum = checksum(sum_before, body);
-    Ok((format!("{HEAD}{sum}\",{body}}}\n"), sum))
+    (format!("{HEAD}{sum}\",{body}}}\n"), sum)
+}
+
+/// The body of a line with these entries, each JSON.
+fn body(entries: &[String]) -> String {
+    match entries {
+        [entry] => format!("\"entry\":{entry}"),
+        _ => format!("\"entries\":[{}]", entries.join(",")),
+    }
 }
 
 fn checksum(sum_before: &str, body: &str) -> String {
@@ -148,12 +168,19 @@ pub(crate) struct Writer {
     pub(crate) origin: Origin,
     length: u64,
     sum: String,
+    /// What is to be written next, each JSON.
+    waiting: Vec<String>,
+    /// How that ends.
+    batch: Batch,
 }
+
+/// How the writing of some entries ended, once it has.
+pub(crate) type Batch = Arc<OnceLock<Result<(), StoreError>>>;
 
 /// Begins an empty journal, in the place of the old one.
 pub(crate) fn begin(path: &Path, origin: Origin) -> Result<Journal, StoreError> {
-    let (line, sum) =
-        make_line(&Body::Journal(origin.clone()), "").map_err(|error| unwritable(path, &error))?;
+    let head = serde_json::to_string(&origin).map_err(|error| unwritable(path, &error))?;
+    let (line, sum) = make_line(&format!("\"journal\":{head}"), "");
     files::write(path, line.as_bytes(), None)?;
     Ok(Journal { origin, entries: Vec::new(), length: line.len(), sum })
 }
@@ -168,20 +195,36 @@ impl Writer {
         };
         let file = open().map_err(|error| failed("open", path, &error))?;
         let Journal { origin, length, sum, .. } = journal;
-        Ok(Self { file, path: path.to_owned(), origin, length: length as u64, sum })
+        let (path, length) = (path.to_owned(), length as u64);
+        Ok(Self { file, path, origin, length, sum, waiting: Vec::new(), batch: Batch::default() })
     }
 
-    /// Adds an entry in one write; durable when it returns. After an error the writer must not be used again.
-    pub(crate) fn append(&mut self, entry: &Entry) -> Result<(), StoreError> {
-        let (line, sum) = make_line(&Body::Entry(entry), &self.sum)
-            .map_err(|error| unwritable(&self.path, &error))?;
+    /// Adds an entry to those that the next [`flush`](Self::flush) writes; the batch says when and how.
+    pub(crate) fn push(&mut self, entry: &Entry) -> Result<Batch, StoreError> {
+        let entry = serde_json::to_string(entry).map_err(|error| unwritable(&self.path, &error))?;
+        self.waiting.push(entry);
+        Ok(self.batch.clone())
+    }
+
+    /// Writes what waits, as one line in one write; durable when it returns. After an error the writer must not be
+    /// used again.
+    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
+        let (entries, batch) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.batch));
+        let written = self.write(&body(&entries));
+        // Nobody else sets it: it was this writer's until now.
+        let _ = batch.set(written.clone());
+        written
+    }
+
+    fn write(&mut self, body: &str) -> Result<(), StoreError> {
+        let (line, sum) = make_line(body, &self.sum);
         let written = self
             .file
             .seek(SeekFrom::Start(self.length))
             .and_then(|_| self.file.write_all(line.as_bytes()))
             .and_then(|()| self.file.sync_data());
         if let Err(error) = written {
-            // The entry was not promised, so it must not turn up later.
+            // The entries were not promised, so they must not turn up later.
             let _ = self.file.set_len(self.length).and_then(|()| self.file.sync_data());
             return Err(failed("append to", &self.path, &error));
         }

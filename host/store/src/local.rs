@@ -1,7 +1,9 @@
 //! The store on this machine's disk.
 
+use std::future::poll_fn;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use ss_core::ident::DeployId;
@@ -12,7 +14,7 @@ use ss_ports::{
 };
 
 use crate::commit::{ORDER, Paths, Step, perform, write_overlay};
-use crate::journal::{self, Origin, Writer};
+use crate::journal::{self, Batch, Origin, Writer};
 use crate::lease::{self, FileLease};
 use crate::reconcile::{Found, Places, Settled, settle};
 use crate::runs::Runs;
@@ -25,6 +27,8 @@ pub struct LocalStore {
     vault: Arc<dyn Vault>,
     /// The journal, from the first entry that is added under a lease to the next commit.
     writer: Mutex<Option<Writer>>,
+    /// What the keys of this process's tapes are sealed with.
+    tape_key: OnceLock<tape::RunKey>,
 }
 
 impl LocalStore {
@@ -32,7 +36,8 @@ impl LocalStore {
     /// the file whose `_state` is kept up to date; the vault seals the tapes.
     pub fn open(directory: PathBuf, overlay: Option<PathBuf>, vault: Arc<dyn Vault>) -> Self {
         let runs = Runs::new(&directory);
-        Self { paths: Paths { directory, overlay }, runs, vault, writer: Mutex::new(None) }
+        let (writer, tape_key) = (Mutex::new(None), OnceLock::new());
+        Self { paths: Paths { directory, overlay }, runs, vault, writer, tape_key }
     }
 
     fn overlay_state(&self) -> Result<Option<State>, StoreError> {
@@ -77,16 +82,26 @@ impl LocalStore {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, entry: &Entry) -> Result<(), StoreError> {
+    /// Puts an entry among those that are written next.
+    fn add(&self, entry: &Entry) -> Result<Batch, StoreError> {
         let mut slot = self.writer();
-        let mut writer = match slot.take() {
-            Some(writer) => {
-                check_begin(entry, &writer.origin)?;
-                writer
-            }
-            None => self.open_journal(entry)?,
+        if let Some(writer) = &mut *slot {
+            check_begin(entry, &writer.origin)?;
+            return writer.push(entry);
+        }
+        slot.insert(self.open_journal(entry)?).push(entry)
+    }
+
+    /// Writes what waits, unless another call of those that wait has done so.
+    fn written(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut slot = self.writer();
+        if let Some(written) = batch.get() {
+            return written.clone();
+        }
+        let Some(mut writer) = slot.take() else {
+            return Err(StoreError::Io("the journal was closed before it was written".to_owned()));
         };
-        writer.append(entry)?;
+        writer.flush()?;
         *slot = Some(writer);
         Ok(())
     }
@@ -103,15 +118,16 @@ impl LocalStore {
             perform(Step::State, &self.paths, &base)?;
         }
         let path = self.paths.journal();
-        let journal = match journal::read(&path)?.filter(|journal| journal.origin == origin) {
-            Some(journal) => journal,
-            None => {
-                if let Some(overlay) = &self.paths.overlay {
-                    overlay::check_writable(overlay)?;
+        let journal =
+            match journal::read(&path)?.filter(|journal| journal.origin.is_same_state(&origin)) {
+                Some(journal) => journal,
+                None => {
+                    if let Some(overlay) = &self.paths.overlay {
+                        overlay::check_writable(overlay)?;
+                    }
+                    journal::begin(&path, origin)?
                 }
-                journal::begin(&path, origin)?
-            }
-        };
+            };
         Writer::open(&path, journal)
     }
 
@@ -165,8 +181,19 @@ impl StateStore for LocalStore {
         }))
     }
 
+    /// Services that run side by side write together: who is ready in this moment joins, and one sync is for all.
     async fn append(&self, entry: &Entry) -> Result<(), StoreError> {
-        self.add(entry)
+        let batch = self.add(entry)?;
+        let mut has_yielded = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut has_yielded, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        self.written(&batch)
     }
 
     async fn commit(&self, state: &State, expected: u64) -> Result<u64, StoreError> {
@@ -185,8 +212,15 @@ impl StateStore for LocalStore {
     }
 
     async fn tape(&self, call: &CallId) -> Result<Box<dyn TapeWriter>, StoreError> {
-        let tape = tape::create(self.runs.tape(call)?, call, &*self.vault).await?;
-        Ok(Box::new(tape))
+        let path = self.runs.tape(call)?;
+        let key = match self.tape_key.get() {
+            Some(key) => key,
+            None => {
+                let key = tape::RunKey::make(&*self.vault, &path).await?;
+                self.tape_key.get_or_init(|| key)
+            }
+        };
+        Ok(Box::new(tape::create(path, call, key)?))
     }
 
     async fn read_tape(&self, call: &CallId) -> Result<Option<Vec<TapeRecord>>, StoreError> {

@@ -1,7 +1,8 @@
 //! Tapes: what one provisioner call asked and was answered, secrets included, so sealed from the first byte.
 //!
 //! A tape begins with a mark, the length of a sealed key, and the key: 32 random bytes that only the vault can
-//! open. Each record follows as its length and a ChaCha20-Poly1305 box. The nonce is the record's number (the key
+//! open, the same for all tapes that one process writes (sealing to a public key costs more than everything else of a
+//! tape). It opens the tape's own key, which follows. In the first version the sealed key was the tape's own. Each record follows as its length and a ChaCha20-Poly1305 box. The nonce is the record's number (the key
 //! is never used for another tape), and call and number are authenticated: a record cannot be changed, moved, left
 //! out before another, or put into another tape. Reading stops at the first record that is cut off or does not
 //! open; what was durable is before it.
@@ -19,8 +20,54 @@ use zeroize::Zeroizing;
 
 use crate::files::{self, failed};
 
-const MARK: &[u8] = b"ss-tape\x01";
+const MARK: &[u8] = b"ss-tape\x02";
+/// The mark of tapes whose own key the vault sealed.
+const MARK_FIRST: &[u8] = b"ss-tape\x01";
 const KEY_LENGTH: usize = 32;
+const NONCE_LENGTH: usize = 12;
+/// The tape's own key as it stands in the tape: nonce, key, tag.
+const OWN_KEY_LENGTH: usize = NONCE_LENGTH + KEY_LENGTH + 16;
+
+/// Seals the keys of all tapes that one process writes.
+pub(crate) struct RunKey {
+    cipher: ChaCha20Poly1305,
+    sealed: Vec<u8>,
+}
+
+impl RunKey {
+    /// A fresh key, sealed by the vault.
+    pub(crate) async fn make(vault: &dyn Vault, path: &Path) -> Result<Self, StoreError> {
+        let key = random::<KEY_LENGTH>(path)?;
+        let sealed = vault
+            .seal(&*key)
+            .await
+            .map_err(|error| StoreError::Io(format!("cannot seal {}: {error}", path.display())))?;
+        let cipher = ChaCha20Poly1305::new_from_slice(&*key).expect("the key has its length");
+        Ok(Self { cipher, sealed })
+    }
+
+    /// A tape's own key as it stands in the tape. Nonces are random: of so few keys no two share one.
+    fn wrap(&self, key: &[u8], path: &Path) -> Result<Vec<u8>, StoreError> {
+        let nonce = random::<NONCE_LENGTH>(path)?;
+        let wrapped = self.cipher.encrypt(&Nonce::from(*nonce), key);
+        Ok([&nonce[..], &wrapped.expect("a key is not too large")].concat())
+    }
+}
+
+/// The tape's own key out of what stands in the tape.
+fn unwrap(run_key: &[u8], wrapped: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, wrapped) = wrapped.split_first_chunk::<NONCE_LENGTH>()?;
+    let cipher = ChaCha20Poly1305::new_from_slice(run_key).ok()?;
+    cipher.decrypt(&Nonce::from(*nonce), wrapped).ok().map(Zeroizing::new)
+}
+
+fn random<const LENGTH: usize>(path: &Path) -> Result<Zeroizing<[u8; LENGTH]>, StoreError> {
+    let mut bytes = Zeroizing::new([0; LENGTH]);
+    getrandom::fill(&mut *bytes).map_err(|error| {
+        StoreError::Io(format!("cannot make a key for {}: {error}", path.display()))
+    })?;
+    Ok(bytes)
+}
 
 /// A tape that is being written.
 pub(crate) struct FileTape {
@@ -35,24 +82,13 @@ pub(crate) struct FileTape {
 }
 
 /// Begins a tape; one that is there already is set aside.
-pub(crate) async fn create(
-    path: PathBuf,
-    call: &CallId,
-    vault: &dyn Vault,
-) -> Result<FileTape, StoreError> {
-    let mut key = Zeroizing::new([0; KEY_LENGTH]);
-    getrandom::fill(&mut *key).map_err(|error| {
-        StoreError::Io(format!("cannot make a key for {}: {error}", path.display()))
-    })?;
-    let sealed = vault
-        .seal(&*key)
-        .await
-        .map_err(|error| StoreError::Io(format!("cannot seal {}: {error}", path.display())))?;
-    let length = u32::try_from(sealed.len()).map_err(|_| {
+pub(crate) fn create(path: PathBuf, call: &CallId, key: &RunKey) -> Result<FileTape, StoreError> {
+    let own = random::<KEY_LENGTH>(&path)?;
+    let length = u32::try_from(key.sealed.len()).map_err(|_| {
         StoreError::Io(format!("cannot seal {}: the key's box is too large", path.display()))
     })?;
-    let head = [MARK, &length.to_le_bytes(), &sealed].concat();
-
+    let wrapped = key.wrap(&*own, &path)?;
+    let head = [MARK, &length.to_le_bytes(), &key.sealed, &wrapped].concat();
     files::create_dir(path.parent().expect("a tape is in a directory"))?;
     set_aside(&path)?;
     let file = OpenOptions::new()
@@ -62,7 +98,7 @@ pub(crate) async fn create(
         .open(&path)
         .and_then(|mut file| file.write_all(&head).map(|()| file))
         .map_err(|error| failed("create", &path, &error))?;
-    let sealer = Sealer::new(&*key, call).expect("the key has its length");
+    let sealer = Sealer::new(&*own, call).expect("the key has its length");
     Ok(FileTape {
         file,
         path,
@@ -135,14 +171,19 @@ pub(crate) async fn read(
     let Some(bytes) = files::read(path)? else { return Ok(None) };
     let damaged =
         |reason: &str| StoreError::Damaged(format!("the tape {} {reason}", path.display()));
-    let (sealed, mut frames) = match split_head(&bytes) {
-        Head::Whole { sealed, frames } => (sealed, frames),
+    let (sealed, own, mut frames) = match split_head(&bytes) {
+        Head::Whole { sealed, own, frames } => (sealed, own, frames),
         Head::CutOff => return Ok(Some(Vec::new())),
         Head::Foreign => return Err(damaged("is not a tape of this version of `ss`")),
     };
     let key =
         vault.open(sealed).await.map_err(|error| damaged(&format!("cannot be opened: {error}")))?;
-    let mut sealer = Sealer::new(key.expose(), call).ok_or_else(|| damaged("has no key"))?;
+    let own = match own {
+        Some(own) => unwrap(key.expose(), own),
+        None => Some(Zeroizing::new(key.expose().clone())),
+    };
+    let sealer = own.and_then(|own| Sealer::new(&own, call));
+    let mut sealer = sealer.ok_or_else(|| damaged("has no key"))?;
     let mut records = Vec::new();
     while let Some((sealed, rest)) = split_frame(frames) {
         let Some(plain) = sealer.open(sealed) else { break };
@@ -156,7 +197,12 @@ pub(crate) async fn read(
 }
 
 enum Head<'b> {
-    Whole { sealed: &'b [u8], frames: &'b [u8] },
+    /// In the first version there is no `own` key beside the sealed one.
+    Whole {
+        sealed: &'b [u8],
+        own: Option<&'b [u8]>,
+        frames: &'b [u8],
+    },
     CutOff,
     Foreign,
 }
@@ -166,10 +212,19 @@ fn split_head(bytes: &[u8]) -> Head<'_> {
     if bytes.len() < MARK.len() || bytes.iter().all(|byte| *byte == 0) {
         return Head::CutOff;
     }
-    let Some(rest) = bytes.strip_prefix(MARK) else { return Head::Foreign };
-    match split_frame(rest) {
-        Some((sealed, frames)) => Head::Whole { sealed, frames },
-        None => Head::CutOff,
+    let own_length = if bytes.starts_with(MARK) {
+        OWN_KEY_LENGTH
+    } else if bytes.starts_with(MARK_FIRST) {
+        0
+    } else {
+        return Head::Foreign;
+    };
+    match split_frame(&bytes[MARK.len()..]) {
+        Some((sealed, rest)) if rest.len() >= own_length => {
+            let (own, frames) = rest.split_at(own_length);
+            Head::Whole { sealed, own: Some(own).filter(|own| !own.is_empty()), frames }
+        }
+        _ => Head::CutOff,
     }
 }
 

@@ -148,6 +148,14 @@ impl Vault for AgeVault {
         service: &str,
         values: BTreeMap<String, Secret>,
     ) -> Result<(), VaultError> {
+        // Most services give nothing to others, and that is no reason to touch the file.
+        if values.is_empty()
+            && self
+                .document
+                .read(self.home.keeper(), |content| !content.credentials.contains_key(service))?
+        {
+            return Ok(());
+        }
         // No check of names here: by now the resource exists, and a secret refused would be a secret lost.
         let values: BTreeMap<_, _> =
             values.into_iter().map(|(name, value)| (name, Stored(value))).collect();

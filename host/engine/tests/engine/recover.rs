@@ -247,7 +247,10 @@ async fn a_newer_build_finishes_the_destroy_that_it_began() {
     };
     for at in 0..points {
         world.destroy_under(&Faults::at(at, Fault::Killed)).await;
-        if !world.open().await.is_empty() {
+        // Before its first unsafe request a call has nothing on its tape, and is left to the plan.
+        if let Some(open) = world.open().await.first()
+            && world.store.read_tape(&open.call).await.unwrap().is_some_and(|tape| !tape.is_empty())
+        {
             break;
         }
     }

@@ -27,10 +27,16 @@ fn written(entries: &[Entry]) -> (TempDir, PathBuf, Vec<u8>) {
     let journal = begin_at(&path);
     let mut writer = Writer::open(&path, journal).unwrap();
     for entry in entries {
-        writer.append(entry).unwrap();
+        append(&mut writer, entry).unwrap();
     }
     let bytes = std::fs::read(&path).unwrap();
     (directory, path, bytes)
+}
+
+/// One entry by itself.
+fn append(writer: &mut Writer, entry: &Entry) -> Result<(), StoreError> {
+    writer.push(entry)?;
+    writer.flush()
 }
 
 fn begin_at(path: &Path) -> Journal {
@@ -39,9 +45,10 @@ fn begin_at(path: &Path) -> Journal {
 
 /// The same bytes without a disk.
 fn lines(entries: &[Entry]) -> Vec<u8> {
-    let (mut text, mut sum) = make_line(&Body::Journal(Origin::new("line", 7)), "").unwrap();
+    let origin = serde_json::to_string(&Origin::new("line", 7)).unwrap();
+    let (mut text, mut sum) = make_line(&format!("\"journal\":{origin}"), "");
     for entry in entries {
-        let (line, next) = make_line(&Body::Entry(entry), &sum).unwrap();
+        let (line, next) = make_line(&body(&[serde_json::to_string(entry).unwrap()]), &sum);
         text.push_str(&line);
         sum = next;
     }
@@ -83,7 +90,7 @@ fn a_cut_at_any_byte_loses_only_what_it_cut() {
         std::fs::write(&path, &bytes[..length]).unwrap();
         let journal = read(&path).unwrap().unwrap();
         let next = begin(9, "line", 7);
-        Writer::open(&path, journal).unwrap().append(&next).unwrap();
+        append(&mut Writer::open(&path, journal).unwrap(), &next).unwrap();
         let journal = read(&path).unwrap().unwrap();
         assert_eq!(journal.entries.len(), whole(length) + 1, "cut at {length}");
         assert_eq!(journal.entries.last(), Some(&next));
@@ -146,14 +153,44 @@ fn lines_lost_doubled_or_moved_are_found() {
     }
 }
 
+/// Entries of one batch stand or fall together, wherever the file is cut.
+#[test]
+fn a_batch_is_whole_or_not_there() {
+    let (_directory, path, before) = written(&entries()[..2]);
+    let mut writer = Writer::open(&path, read(&path).unwrap().unwrap()).unwrap();
+    let batches: Vec<Batch> = entries()[2..].iter().map(|it| writer.push(it).unwrap()).collect();
+    assert!(batches.iter().all(|batch| batch.get().is_none()));
+    assert_eq!(std::fs::read(&path).unwrap(), before, "nothing is written yet");
+    writer.flush().unwrap();
+    assert!(batches.iter().all(|batch| matches!(batch.get(), Some(Ok(())))));
+    append(&mut writer, &begin(9, "line", 7)).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let all = [entries(), vec![begin(9, "line", 7)]].concat();
+    for length in before.len()..=bytes.len() {
+        let found = parse(&bytes[..length]).unwrap().unwrap().entries;
+        assert!([2, 6, 7].contains(&found.len()), "cut at {length}");
+        assert_eq!(found, all[..found.len()]);
+    }
+}
+
+#[test]
+fn a_journal_of_the_first_version_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.jsonl");
+    let first = Origin { version: 1, ..Origin::new("line", 7) };
+    super::begin(&path, first.clone()).unwrap();
+    assert!(read(&path).unwrap().unwrap().origin.is_same_state(&Origin::new("line", 7)));
+    assert!(!first.is_same_state(&Origin::new("line", 8)));
+}
+
 #[test]
 fn a_newer_journal_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal.jsonl");
-    let origin = Origin { version: 2, ..Origin::new("line", 7) };
+    let origin = Origin { version: 3, ..Origin::new("line", 7) };
     super::begin(&path, origin).unwrap();
     let refused = read(&path).unwrap_err();
-    assert!(refused.to_string().contains("version 2"), "{refused}");
+    assert!(refused.to_string().contains("version 3"), "{refused}");
 }
 
 #[test]
@@ -171,7 +208,9 @@ fn a_full_disk_is_said_in_words() {
     let (_directory, path, _) = written(&[]);
     let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut writer = Writer { file, ..Writer::open(&path, read(&path).unwrap().unwrap()).unwrap() };
-    let StoreError::Io(text) = writer.append(&begin(1, "line", 7)).unwrap_err() else { panic!() };
+    let StoreError::Io(text) = append(&mut writer, &begin(1, "line", 7)).unwrap_err() else {
+        panic!()
+    };
     assert_eq!(text, format!("cannot append to {}: the disk is full", path.display()));
 }
 
