@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::bench::measure::children_seconds;
 use crate::shell::{Scratch, release_binary, root, succeed};
 
 const TURNS: usize = 7;
@@ -81,21 +82,11 @@ fn terraform_ms(directory: &Path) -> Result<f64, String> {
 /// User and system time of one run, averaged over several.
 fn cpu_ms(command: &mut Command, runs: u32) -> Result<f64, String> {
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    let before = children_ms()?;
+    let before = 1000.0 * children_seconds()?;
     for _ in 0..runs {
         succeed(command)?;
     }
-    Ok((children_ms()? - before) / f64::from(runs))
-}
-
-/// What the kernel says of all finished children of this process, in milliseconds.
-fn children_ms() -> Result<f64, String> {
-    let stat = std::fs::read_to_string("/proc/self/stat").map_err(|error| error.to_string())?;
-    let fields: Vec<&str> =
-        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks =
-        |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-    Ok((ticks(13) + ticks(14)) * 10.0)
+    Ok((1000.0 * children_seconds()? - before) / f64::from(runs))
 }
 
 fn median(values: &mut [f64]) -> f64 {
