@@ -18,4 +18,5 @@ mod proxy;
 mod scenario;
 mod signals;
 mod strace;
+mod team;
 mod world;
