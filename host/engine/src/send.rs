@@ -26,7 +26,8 @@ impl Session {
     pub(crate) async fn send_live(&mut self, call: Call, recorded: bool) -> Result<Answer, Abort> {
         self.go_on()?;
         let manifest = self.facts.manifest.clone();
-        let decided = self.decide(&manifest, &call);
+        let room = self.check_tape(&call).await;
+        let decided = room.and_then(|()| self.decide(&manifest, &call));
         let (permit, body) =
             match decided.and_then(|permit| Ok((self.body(&permit, &call)?, permit))) {
                 Ok((body, permit)) => (permit, body),

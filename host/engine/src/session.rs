@@ -17,10 +17,10 @@ use ss_core::text::printable;
 use ss_gate::call::{
     Call, CallFailure, CallFailureKind, NamedSecret, Reply, ResourceRecord, SecretIndex,
 };
-use ss_gate::decide::{Denial, Grant, Origin, Phase, Usage};
+use ss_gate::decide::{Denial, Grant, Origin, Phase, Rule, Usage};
 use ss_gate::manifest::Manifest;
 use ss_gate::secrets::Scrubber;
-use ss_ports::{Abort, Event, HostCalls, StoreError, TapeRecord, TapeWriter};
+use ss_ports::{Abort, Event, HostCalls, StoreError, TAPE_BYTES_MAX, TapeRecord, TapeWriter};
 
 use crate::compose::{self, COMPOSED_MAX};
 use crate::failure::Failure;
@@ -100,6 +100,19 @@ impl Session {
         let Some(tape) = &self.tape else { return Ok(()) };
         let written = tape.lock().await.append(record, durable).await;
         written.or_else(|error| self.unwritten("tape", error))
+    }
+
+    /// Refuses a request whose answer would make the tape too long to be replayed in good time.
+    pub(crate) async fn check_tape(&self, call: &Call) -> Result<(), Denial> {
+        let Some(tape) = &self.tape else { return Ok(()) };
+        if tape.lock().await.length() <= TAPE_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Denial {
+            rule: Rule::Budget,
+            operation: call.operation.clone(),
+            message: format!("the tape of one call may hold {} MiB", TAPE_BYTES_MAX >> 20),
+        })
     }
 
     fn unwritten<T>(&self, what: &str, error: StoreError) -> Result<T, Abort> {

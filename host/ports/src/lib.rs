@@ -18,6 +18,6 @@ pub use provisioner::{CallError, Plugin, Provisioner, Provisioners, UnknownTarge
 pub use store::{
     CallId, CallKind, DeployHeader, DeployStatus, Entry, Holder, Lease, OpenCall, Receipt,
     Receipts, RequestCount, RequestLine, ServiceReceipt, Snapshot, StateStore, StoreError, Stored,
-    TapeEnd, TapeRecord, TapeWriter,
+    TAPE_BYTES_MAX, TapeEnd, TapeRecord, TapeWriter,
 };
 pub use vault::{Vault, VaultError};

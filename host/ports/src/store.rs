@@ -138,11 +138,18 @@ pub enum TapeEnd {
     Broken(String),
 }
 
+/// How much a call's tape may hold before the call may send no further request.
+pub const TAPE_BYTES_MAX: u64 = 32 << 20;
+
 /// Writes one call's tape.
 #[async_trait]
 pub trait TapeWriter: Send {
     /// Adds a record. With `durable`, it is on disk when this returns; otherwise with the next durable one.
     async fn append(&mut self, record: &TapeRecord, durable: bool) -> Result<(), StoreError>;
+    /// How much it holds, in bytes; 0 where nothing is kept for long.
+    fn length(&self) -> u64 {
+        0
+    }
 }
 
 /// The receipts that are there.

@@ -122,6 +122,10 @@ impl TapeWriter for FileTape {
         let written = self.write(record, durable);
         written.map_err(|error| failed("append to", &self.path, &error))
     }
+
+    fn length(&self) -> u64 {
+        self.length
+    }
 }
 
 impl FileTape {

@@ -20,6 +20,8 @@ pub enum Fault {
     Offline,
     /// The vault cannot be opened. It passes no points: it is so from the start.
     VaultLocked,
+    /// Every tape is as long as it may be. It passes no points either.
+    TapeFull,
 }
 
 /// The points that the ports of one run pass, and the fault that waits at one of them.

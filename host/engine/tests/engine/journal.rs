@@ -11,7 +11,8 @@ use ss_core::redact::{Redacted, Secret};
 use ss_core::state::State;
 use ss_ports::{
     CallId, Egress, EgressError, Entry, Exchange, Holder, HttpRequest, Lease, Receipt, Receipts,
-    Snapshot, StateStore, StoreError, Stored, TapeRecord, TapeWriter, Vault, VaultError,
+    Snapshot, StateStore, StoreError, Stored, TAPE_BYTES_MAX, TapeRecord, TapeWriter, Vault,
+    VaultError,
 };
 use ss_testkit::{MemoryStore, MemoryVault};
 
@@ -188,6 +189,10 @@ struct WatchedTape {
 
 #[async_trait]
 impl TapeWriter for WatchedTape {
+    fn length(&self) -> u64 {
+        if self.faults.is(Fault::TapeFull) { TAPE_BYTES_MAX + 1 } else { 0 }
+    }
+
     async fn append(&mut self, record: &TapeRecord, durable: bool) -> Result<(), StoreError> {
         full(self.faults.pass().await)?;
         let how = if durable { "durably" } else { "in the cache" };

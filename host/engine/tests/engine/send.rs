@@ -1,13 +1,15 @@
 //! One request: what the gate lets out, what is written down before it leaves, and what the provisioner is told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use ss_core::record::RequestLine;
 use ss_engine::Override;
 use ss_gate::call::{Call, CallFailureKind, FailureKind, Fill};
 use ss_gate::decide::{Budget, Grant};
-use ss_ports::{CallError, EgressError, StateStore, TapeEnd, TapeRecord};
+use ss_ports::{CallError, EgressError, Lease, StateStore, TapeEnd, TapeRecord};
 use ss_testkit::sample;
 
 use crate::cloud::Answer;
@@ -213,6 +215,52 @@ async fn a_budget_is_one_for_the_call_and_its_continuation() {
         assert_eq!((world.cloud.asked("createThing"), world.cloud.asked("changeThing")), (1, 5));
         assert!(world.shown().iter().any(|line| line.contains("denied by the budget rule")));
         return;
+    }
+}
+
+#[tokio::test]
+async fn a_tape_that_is_full_takes_no_request_and_closes_the_call() {
+    let world = World::new();
+    let faults = Faults::at(usize::MAX, Fault::TapeFull);
+    let report = world.deploy_under(&faults, &[wants("db", 1)]).await.unwrap().unwrap();
+    assert_eq!(world.cloud.asked("createThing"), 0);
+    assert!(report.failures.contains_key(&sample::service("db")), "{:?}", told(&report));
+    assert!(world.shown().iter().any(|line| line.contains("the tape of one call may hold 32 MiB")));
+    // Nobody has to free anything: the next call has a tape of its own.
+    assert!(world.open().await.is_empty());
+    world.deploy(&[wants("db", 1)]).await;
+    world.is_settled().await;
+}
+
+/// Lost after it was asked so often.
+struct Waning(AtomicUsize);
+
+impl Lease for Waning {
+    fn is_held(&self) -> bool {
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+#[tokio::test]
+async fn who_lost_the_lease_sends_nothing_unsafe_and_commits_nothing() {
+    for asks in 0.. {
+        let mut world = World::new();
+        let lease: Arc<dyn Lease> = Arc::new(Waning(AtomicUsize::new(asks)));
+        world.lease = Some(lease);
+        let report = world.deploy_under(&Faults::none(), &[wants("db", 1)]).await.unwrap().unwrap();
+        if report.trouble.is_none() && report.failures.is_empty() {
+            assert!(asks >= 2, "it was asked only {asks} times");
+            return;
+        }
+        let failures = report.failures.values().chain(&report.trouble);
+        assert!(failures.map(|failure| failure.code).any(|code| code == "SS0411"));
+        assert!(world.cloud.asked("createThing") <= asks);
+        assert_eq!(world.state().await.serial, 0);
+        // Another run, which has it, finishes the job.
+        world.lease = None;
+        world.deploy(&[wants("db", 1)]).await;
+        assert_eq!(world.cloud.asked("createThing"), 1);
+        world.is_settled().await;
     }
 }
 

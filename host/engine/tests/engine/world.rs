@@ -15,7 +15,9 @@ use ss_engine::{
     Failure, Ports, Recovered, Report, Run, Settings, Stop, execute, recover, roll_back,
 };
 use ss_gate::decide::Budget;
-use ss_ports::{Event, EventSink, Provisioner, Provisioners, StateStore, UnknownTarget, Vault};
+use ss_ports::{
+    Event, EventSink, Lease, Provisioner, Provisioners, StateStore, UnknownTarget, Vault,
+};
 use ss_testkit::{FixedClock, MemoryStore, MemoryVault, sample};
 
 use crate::cloud::{Cloud, TOKEN};
@@ -52,6 +54,8 @@ pub struct World {
     pub clock: Arc<FixedClock>,
     pub log: Arc<Log>,
     pub settings: Settings,
+    /// Under which the next runs stand.
+    pub lease: Option<Arc<dyn Lease>>,
     heard: Arc<Heard>,
     plugins: Plugins,
     runs: AtomicU32,
@@ -73,6 +77,7 @@ impl World {
     pub fn on(vault: MemoryVault, things: Things) -> Self {
         let mut world = Self {
             store: MemoryStore::default(),
+            lease: None,
             vault: Arc::new(vault),
             cloud: Arc::default(),
             clock: Arc::default(),
@@ -108,13 +113,12 @@ impl World {
             events: self.heard.clone(),
         };
         let header = sample::header(number);
-        Arc::new(Run::new(
-            ports,
-            self.settings.clone(),
-            header,
-            LINEAGE.to_owned(),
-            Stop::default(),
-        ))
+        let settings = self.settings.clone();
+        let run = Run::new(ports, settings, header, LINEAGE.to_owned(), Stop::default());
+        Arc::new(match &self.lease {
+            Some(lease) => run.under(lease),
+            None => run,
+        })
     }
 
     /// The state as it is stored.

@@ -17,6 +17,7 @@ pub(crate) struct RemoteTape {
     folder: String,
     held: Option<Arc<Held>>,
     next: u64,
+    length: u64,
     waiting: Vec<TapeRecord>,
 }
 
@@ -35,7 +36,7 @@ pub(crate) async fn begin(
     for name in place.list(&folder).await?.iter().rev() {
         place.delete(name).await?;
     }
-    Ok(RemoteTape { place: place.clone(), folder, held, next: 0, waiting: Vec::new() })
+    Ok(RemoteTape { place: place.clone(), folder, held, next: 0, length: 0, waiting: Vec::new() })
 }
 
 #[async_trait]
@@ -47,6 +48,10 @@ impl TapeWriter for RemoteTape {
             self.write().await?;
         }
         Ok(())
+    }
+
+    fn length(&self) -> u64 {
+        self.length
     }
 }
 
@@ -64,6 +69,7 @@ impl RemoteTape {
         match self.place.put(&key, &plain, When::Absent).await? {
             Put::Written(_) => {
                 self.next += 1;
+                self.length += plain.len() as u64;
                 self.waiting.clear();
                 Ok(())
             }
