@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::diag::{Diagnostic, Problems, SourceFile, Span, Spanned};
 use crate::ident::{EnvName, PluginName, ServiceId, SystemName};
+use crate::overlay;
 use crate::plan::Injection;
 use crate::yaml::{self, Node};
 
@@ -162,7 +163,13 @@ pub(crate) fn read(
         shape::check(root, FileKind::Base, base, problems);
     }
     let overlay_root = overlay.and_then(|(environment, file)| {
-        let root = yaml::parse(OVERLAY, file, problems)?;
+        // Most of a large overlay is what `ss` wrote, and it is as it was written: nothing in it is the user's to mend.
+        let users = overlay::own_block(&file.text).map(|start| {
+            let mut users = file.clone();
+            users.text.truncate(start);
+            users
+        });
+        let root = yaml::parse(OVERLAY, users.as_ref().unwrap_or(file), problems)?;
         shape::check(&root, FileKind::Overlay, file, problems);
         build::check_environment(&root, environment, &file.name, problems);
         build::check_state(&root, file, problems);

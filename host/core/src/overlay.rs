@@ -7,6 +7,7 @@
 
 mod block;
 mod document;
+mod own;
 
 use crate::state::{STATE_VERSION, State};
 use document::Document;
@@ -48,7 +49,15 @@ pub enum OverlayError {
 
 /// Reads the state out of an overlay; `None` when it has no `_state`.
 pub fn read(text: &str) -> Result<Option<State>, OverlayError> {
-    Document::parse(text)?.state()
+    match own::read(text) {
+        Some((_, state)) => Ok(Some(state)),
+        None => Document::parse(text)?.state(),
+    }
+}
+
+/// Where the block begins when it is exactly as `ss` wrote it, at the end; what is before it is the user's.
+pub fn own_block(text: &str) -> Option<usize> {
+    own::read(text).map(|(start, _)| start)
 }
 
 /// Gives the text with its `_state` block replaced, added at the end, or (with `None`) removed.
