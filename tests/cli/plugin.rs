@@ -116,6 +116,28 @@ fn one_function_is_called_by_itself() {
     run(&["read", "--case=case.yaml"]).exits(6).says("call `apply` first");
 }
 
+/// Components of released contracts, with their digests: each later version must run them.
+const MUSEUM: [(&str, &str, &str); 1] =
+    [("dns_c-0.1.0.wasm", "c", "a0a21ae7b92db96ce10a7a894e2748cb55ae7a74c397d535bfb05c6043cd0177")];
+
+#[test]
+fn what_was_built_for_a_released_contract_still_runs() {
+    let museum = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/museum");
+    for (file, language, digest) in MUSEUM {
+        let place = Place::new();
+        for name in ["dns-fake/fake.py", &format!("dns-{language}/provisioner-test.yaml")] {
+            let text = std::fs::read_to_string(examples().join(name)).expect("an example");
+            place.write(name, &text);
+        }
+        let folder = format!("dns-{language}");
+        std::fs::copy(museum.join(file), place.path().join(&folder).join(file)).expect("a copy");
+        let checked = place.json(["-C", &folder, "plugin", "check", file, "--json"]);
+        assert_eq!(checked["plugin"]["digest"], format!("sha256:{digest}"));
+        let lifecycle = ["-C", &folder, "plugin", "test", file, "--only=lifecycle"];
+        place.ss(lifecycle).exits(0).says("lifecycle: 19 of 19");
+    }
+}
+
 #[test]
 fn what_cannot_be_tried_is_told() {
     let place = Place::new();

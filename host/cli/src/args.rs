@@ -484,7 +484,14 @@ pub enum Sandbox {
     /// Start it in the background
     Start(SandboxPlace),
     /// Run it in the foreground
-    Serve(SandboxPlace),
+    Serve {
+        /// Which
+        #[command(flatten)]
+        place: SandboxPlace,
+        /// How many times faster than real time its own time passes; `ss plugin test` goes fifty times as fast
+        #[arg(long, value_name = "N", default_value_t = 1.0)]
+        speed: f64,
+    },
     /// Stop it and everything it runs
     Stop(SandboxPlace),
     /// Show what it runs

@@ -48,14 +48,15 @@ pub fn run(context: &Context, args: &PluginBuild) -> Result<Exit, CommandError> 
 }
 
 fn unbuilt(message: String) -> CommandError {
-    Failure::new("SS0622", message).into()
+    CommandError::new(Exit::Failed, Failure::new("SS0622", message))
 }
 
 fn no_language(folder: &Path) -> CommandError {
     let signs: Vec<&str> = Language::ALL.map(Language::sign).to_vec();
     let message =
         format!("`{}` holds no provisioner: none of {}", folder.display(), signs.join(", "));
-    Failure::new("SS0622", message).hint("`ss plugin new NAME --lang=…` begins one").into()
+    let failure = Failure::new("SS0622", message).hint("`ss plugin new NAME --lang=…` begins one");
+    CommandError::new(Exit::Failed, failure)
 }
 
 /// `dns-go` makes `dns_go.wasm`.
