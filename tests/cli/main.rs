@@ -13,6 +13,7 @@ mod destroy;
 mod drift;
 mod enemy;
 mod files_and_home;
+mod first_provisioner;
 mod graph;
 mod guest_memory;
 mod import;

@@ -8,7 +8,14 @@ use crate::common::sandbox::free_port;
 use crate::common::{Place, http};
 
 /// Every language in which the same provisioner is there, with its component's file.
-const LANGUAGES: [(&str, &str); 2] = [("python", "dns_python.wasm"), ("js", "dns_js.wasm")];
+const LANGUAGES: [(&str, &str); 6] = [
+    ("rust", "dns_rust.wasm"),
+    ("python", "dns_python.wasm"),
+    ("js", "dns_js.wasm"),
+    ("ts", "dns_ts.wasm"),
+    ("go", "dns_go.wasm"),
+    ("c", "dns_c.wasm"),
+];
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/provisioners")
@@ -48,10 +55,10 @@ fn the_same_provisioner_passes_everything_in_every_language() {
         let ran = place.ss(["-C", &folder, "plugin", "test", file, "--junit=report.xml"]).exits(0);
         // The lifecycle, and every request of five changes with every fault that fits it.
         let ran =
-            ran.says("lifecycle: 19 of 19").says("Score: 100 % (230 passed, 0 failed, 0 skipped)");
+            ran.says("lifecycle: 19 of 19").says("Score: 100 % (237 passed, 0 failed, 0 skipped)");
         assert!(!ran.stdout.contains("token-of-"), "a secret was shown: {}", ran.stdout);
         let junit = place.read(&format!("{folder}/report.xml"));
-        assert!(junit.contains(r#"tests="230" failures="0""#), "{junit}");
+        assert!(junit.contains(r#"tests="237" failures="0""#), "{junit}");
     }
 }
 
@@ -71,8 +78,8 @@ fn all_languages_stand_side_by_side_in_one_system() {
         let grant = refused.stderr.split('`').find(|text| text.starts_with("--grant="));
         grants.push(grant.expect("the words that grant it").to_owned());
     }
-    place.ss(deploy.iter().chain(&grants)).exits(0).says("Deploy complete: 2 provisioned");
-    place.ss(&deploy).exits(0).says("Nothing to change: 2 unchanged");
+    place.ss(deploy.iter().chain(&grants)).exits(0).says("Deploy complete: 6 provisioned");
+    place.ss(&deploy).exits(0).says("Nothing to change: 6 unchanged");
     place.ss(["drift", "--env=local"]).exits(0);
     let token = place.ss(["vault", "get", "www-python.DNS_UPDATE_TOKEN", "--env=local"]).exits(0);
     assert!(token.stdout.starts_with("token-of-r"), "{}", token.stdout);
@@ -91,7 +98,7 @@ fn one_function_is_called_by_itself() {
     let case = lines.collect::<Vec<_>>().join("\n").replace("{port}", &fake.port.to_string());
     place.write("dns-js/case.yaml", &case);
     let run = |arguments: &[&str]| {
-        let file = LANGUAGES[1].1;
+        let file = "dns_js.wasm";
         place.ss([&["-C", "dns-js", "plugin", "run", file], arguments].concat())
     };
     run(&["manifest"]).exits(0).says("\"name\": \"dns-js\"");
@@ -107,6 +114,28 @@ fn one_function_is_called_by_itself() {
     run(&["read", "--case=case.yaml"]).exits(0).says("as recorded");
     run(&["destroy", "--case=case.yaml"]).exits(0);
     run(&["read", "--case=case.yaml"]).exits(6).says("call `apply` first");
+}
+
+/// Components of released contracts, with their digests: each later version must run them.
+const MUSEUM: [(&str, &str, &str); 1] =
+    [("dns_c-0.1.0.wasm", "c", "a0a21ae7b92db96ce10a7a894e2748cb55ae7a74c397d535bfb05c6043cd0177")];
+
+#[test]
+fn what_was_built_for_a_released_contract_still_runs() {
+    let museum = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/museum");
+    for (file, language, digest) in MUSEUM {
+        let place = Place::new();
+        for name in ["dns-fake/fake.py", &format!("dns-{language}/provisioner-test.yaml")] {
+            let text = std::fs::read_to_string(examples().join(name)).expect("an example");
+            place.write(name, &text);
+        }
+        let folder = format!("dns-{language}");
+        std::fs::copy(museum.join(file), place.path().join(&folder).join(file)).expect("a copy");
+        let checked = place.json(["-C", &folder, "plugin", "check", file, "--json"]);
+        assert_eq!(checked["plugin"]["digest"], format!("sha256:{digest}"));
+        let lifecycle = ["-C", &folder, "plugin", "test", file, "--only=lifecycle"];
+        place.ss(lifecycle).exits(0).says("lifecycle: 19 of 19");
+    }
 }
 
 #[test]

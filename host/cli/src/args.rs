@@ -484,7 +484,14 @@ pub enum Sandbox {
     /// Start it in the background
     Start(SandboxPlace),
     /// Run it in the foreground
-    Serve(SandboxPlace),
+    Serve {
+        /// Which
+        #[command(flatten)]
+        place: SandboxPlace,
+        /// How many times faster than real time its own time passes; `ss plugin test` goes fifty times as fast
+        #[arg(long, value_name = "N", default_value_t = 1.0)]
+        speed: f64,
+    },
     /// Stop it and everything it runs
     Stop(SandboxPlace),
     /// Show what it runs
@@ -511,6 +518,10 @@ pub struct SandboxPlace {
 /// `ss plugin`.
 #[derive(Debug, Subcommand)]
 pub enum Plugin {
+    /// Begin a provisioner: one that works, with its tests, a fake of its API and the SDK
+    New(PluginNew),
+    /// Build the provisioner in a folder, and say how large and how quick it is
+    Build(PluginBuild),
     /// Look at a component: its manifest, its imports, what it may do
     Check {
         /// The component's file, or the name of a first-party plugin
@@ -520,6 +531,27 @@ pub enum Plugin {
     Run(PluginRun),
     /// Try a provisioner against everything that goes wrong
     Test(PluginTest),
+}
+
+/// `ss plugin new`.
+#[derive(Debug, Args)]
+pub struct PluginNew {
+    /// What it is called; the folder, too
+    pub name: String,
+    /// What it is written in
+    #[arg(long, value_enum)]
+    pub lang: crate::commands::plugin::Language,
+}
+
+/// `ss plugin build`.
+#[derive(Debug, Args)]
+pub struct PluginBuild {
+    /// The folder with the provisioner
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+    /// Where the component goes; in the folder, named after it, when absent
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// `ss plugin run`.

@@ -27,6 +27,8 @@ pub enum Fault {
     CutAfter,
     /// The same, and what was done shows in later answers only after a while.
     CutAndLagging,
+    /// The connection was cut after the vendor did it, and lists shift between two pages while it is looked for.
+    CutAndChurning,
     /// The answer is as old as the trial.
     Stale,
     /// The run is killed before the request leaves.
@@ -51,7 +53,7 @@ const READS: [Fault; 12] = [
     Fault::KilledAfter,
 ];
 /// What fits a write.
-const WRITES: [Fault; 13] = [
+const WRITES: [Fault; 14] = [
     Fault::TooMany,
     Fault::Internal,
     Fault::Unavailable,
@@ -63,6 +65,7 @@ const WRITES: [Fault; 13] = [
     Fault::CutBefore,
     Fault::CutAfter,
     Fault::CutAndLagging,
+    Fault::CutAndChurning,
     Fault::KilledBefore,
     Fault::KilledAfter,
 ];
@@ -87,6 +90,7 @@ impl Fault {
             Self::CutBefore => "cut-before",
             Self::CutAfter => "cut-after",
             Self::CutAndLagging => "cut-after-lagging",
+            Self::CutAndChurning => "cut-after-churning",
             Self::Stale => "stale",
             Self::KilledBefore => "killed-before",
             Self::KilledAfter => "killed-after",
@@ -111,6 +115,9 @@ impl Fault {
             }
             Self::CutAndLagging | Self::Stale => {
                 "look more than once, with waits between, before you create again; the SDKs' `ensure` does so"
+            }
+            Self::CutAndChurning => {
+                "read every page of a list, look again when it is not there, and know your own by the mark, not by its place in the list"
             }
             Self::KilledBefore | Self::KilledAfter => {
                 "checkpoint as soon as an id is known, and put the mark where `adopts` in the manifest finds it again"

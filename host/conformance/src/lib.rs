@@ -8,6 +8,7 @@ mod bench;
 mod case;
 mod checks;
 mod clock;
+mod crowd;
 mod fake;
 mod fault;
 mod lint;

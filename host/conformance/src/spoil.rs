@@ -11,6 +11,7 @@ use ss_ports::{Egress, EgressError, Exchange, HttpReply, HttpRequest};
 use tokio::sync::Notify;
 
 use crate::clock::QuickClock;
+use crate::crowd::Crowd;
 use crate::fault::Fault;
 use crate::log::Log;
 
@@ -47,6 +48,8 @@ pub struct Spoiler {
     clock: Arc<QuickClock>,
     trouble: Option<Trouble>,
     remembered: Remembered,
+    crowd: Option<Arc<Crowd>>,
+    churning: AtomicBool,
     asked: Mutex<Vec<Asked>>,
     lagging: AtomicUsize,
     met: AtomicBool,
@@ -67,11 +70,19 @@ impl Spoiler {
             clock,
             trouble,
             remembered,
+            crowd: None,
+            churning: AtomicBool::new(false),
             asked: Mutex::default(),
             lagging: AtomicUsize::new(0),
             met: AtomicBool::new(false),
             killed: Notify::new(),
         }
+    }
+
+    /// Among somebody else's resources.
+    #[must_use]
+    pub fn among(self, crowd: Option<Arc<Crowd>>) -> Self {
+        Self { crowd, ..self }
     }
 
     /// Ends when the run is to be killed.
@@ -121,6 +132,11 @@ impl Spoiler {
                 self.lagging.store(LAGGING_READS, Ordering::SeqCst);
                 lost()
             }
+            Fault::CutAndChurning => {
+                self.inner.send(request).await;
+                self.churning.store(true, Ordering::SeqCst);
+                lost()
+            }
             Fault::Slow => {
                 self.clock.skip(LATE);
                 self.inner.send(request).await
@@ -156,6 +172,9 @@ impl Spoiler {
     async fn undisturbed(&self, request: HttpRequest) -> Exchange {
         if request.method != "GET" {
             return self.inner.send(request).await;
+        }
+        if let Some(crowd) = self.crowd.as_ref().filter(|_| self.churning.load(Ordering::SeqCst)) {
+            crowd.shift().await;
         }
         let lags = self.lagging.load(Ordering::SeqCst);
         if lags > 0 {

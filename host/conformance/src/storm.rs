@@ -6,6 +6,7 @@ use ss_engine::{Failure, Observed};
 
 use crate::bench::Bench;
 use crate::checks::{Broken, Kept, Target, counts, deploy, destroy, no_leak, planned_empty, same};
+use crate::crowd::Crowd;
 use crate::fault::Fault;
 use crate::report::{Finding, Verdict};
 use crate::spoil::{Asked, Trouble};
@@ -151,10 +152,28 @@ async fn looked(subject: &Subject, trouble: Option<Trouble>) -> Result<Came, Bro
 }
 
 async fn one(bench: &Arc<Bench>, scenario: Scenario, trouble: Trouble, size: usize) -> Kept {
+    // Without a `neighbour` nobody moves, and the fault is an answer that is lost.
+    let is_crowded = trouble.fault == Fault::CutAndChurning && !bench.case.neighbour.is_empty();
+    if !is_crowded {
+        return tried(bench, scenario, trouble, size, None).await;
+    }
+    let crowd = Crowd::gather(bench).await?;
+    let came = tried(bench, scenario, trouble, size, Some(crowd.clone())).await;
+    crowd.leave().await?;
+    came
+}
+
+async fn tried(
+    bench: &Arc<Bench>,
+    scenario: Scenario,
+    trouble: Trouble,
+    size: usize,
+    crowd: Option<Arc<Crowd>>,
+) -> Kept {
     let before = bench.count().await?;
-    let subject = Subject::new(bench);
+    let subject = Subject::new(bench).among(crowd.clone());
     let expected = before.map(|before| before + size);
-    let tried = on(bench, scenario, trouble, &subject, expected).await;
+    let tried = on(bench, scenario, trouble, &subject, crowd.as_deref(), expected).await;
     // Whatever came of it, the next trial begins with what there was before this one.
     let cleared = clear(&subject).await;
     tried?;
@@ -170,6 +189,7 @@ async fn on(
     scenario: Scenario,
     trouble: Trouble,
     subject: &Subject,
+    crowd: Option<&Crowd>,
     expected: Option<usize>,
 ) -> Kept {
     prepare(bench, scenario, subject).await?;
@@ -177,6 +197,9 @@ async fn on(
     let came = disturbed(bench, scenario, subject, Some(trouble)).await?;
     if let Ended::Failed(failure) = &came.ended {
         is_well_told(failure, trouble)?;
+    }
+    if let Some(crowd) = crowd {
+        crowd.settle().await?;
     }
     bench.log.line("— the next run —".to_owned());
     if scenario == Scenario::Destroy {

@@ -16,6 +16,7 @@ use ss_testkit::{MemoryStore, MemoryVault};
 
 use crate::bench::{Bench, ENVIRONMENT, SERVICE};
 use crate::case::CaseError;
+use crate::crowd::Crowd;
 use crate::spoil::{Asked, Remembered, Spoiler, Trouble};
 
 /// What there should be.
@@ -57,6 +58,7 @@ pub struct Subject {
     lineage: String,
     said: Arc<Said>,
     remembered: Remembered,
+    crowd: Option<Arc<Crowd>>,
 }
 
 /// Everything that was told to the user.
@@ -92,7 +94,14 @@ impl Subject {
             lineage,
             said: Arc::default(),
             remembered: Remembered::default(),
+            crowd: None,
         }
+    }
+
+    /// The same system, among somebody else's resources.
+    #[must_use]
+    pub fn among(self, crowd: Option<Arc<Crowd>>) -> Self {
+        Self { crowd, ..self }
     }
 
     /// The same system, which has lost its records: what was made has to be found again.
@@ -262,7 +271,8 @@ impl Subject {
     fn spoiler(&self, trouble: Option<Trouble>) -> Arc<Spoiler> {
         let Bench { egress, log, clock, .. } = &*self.bench;
         let remembered = self.remembered.clone();
-        Arc::new(Spoiler::new(egress.clone(), log.clone(), clock.clone(), remembered, trouble))
+        let spoiler = Spoiler::new(egress.clone(), log.clone(), clock.clone(), remembered, trouble);
+        Arc::new(spoiler.among(self.crowd.clone()))
     }
 
     fn begin(&self, spoiler: &Arc<Spoiler>, kind: RunKind) -> Arc<Run> {

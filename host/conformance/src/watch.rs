@@ -42,6 +42,10 @@ impl Watched {
             }
             Err(error) => format!("{function} ended: {}", shown(&error.to_string())),
         });
+        // What it printed before it crashed: a panic's place, a goroutine's trace.
+        if let Err(CallError::Trapped { stderr, .. }) = result {
+            stderr.lines().for_each(|line| self.log.line(format!("  | {}", shown(line))));
+        }
     }
 }
 

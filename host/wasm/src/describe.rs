@@ -21,7 +21,7 @@ pub(crate) fn describe(
     limits: &Limits,
 ) -> Result<Returned, CallError> {
     let limits = Limits { cpu_ticks: DESCRIBING_TICKS, ..limits.clone() };
-    block_on(invoke(prepared, &limits, Box::new(NoRights), Invocation::Manifest))
+    block_on(invoke(prepared, &limits, Box::new(NoRights { now_ms: 1.0 }), Invocation::Manifest))
 }
 
 /// Runs a call whose host answers at once or blocks: the only waiting is the guest's yielding at a tick.
@@ -35,9 +35,12 @@ pub(crate) fn block_on<T>(call: impl Future<Output = T>) -> T {
     }
 }
 
-/// The host of a component that describes itself. Language runtimes look at the clock and seed their hash tables when
-/// they start: they get the epoch and zeroes. Everything else ends the call.
-struct NoRights;
+/// The host of a component that describes itself. Language runtimes look at the clock, seed their hash tables and yield when
+/// they start: they get the first
+/// millisecond of 1970 (Go takes none at all for a broken clock), zeroes, and waits that are over at once. Everything else ends the call.
+struct NoRights {
+    now_ms: f64,
+}
 
 fn refuse<T>(what: &str) -> Result<T, Abort> {
     Err(Abort(format!("it called `{what}` while it described itself, which needs no rights")))
@@ -70,11 +73,12 @@ impl HostCalls for NoRights {
     }
 
     async fn now_ms(&mut self) -> Result<f64, Abort> {
-        Ok(0.0)
+        Ok(self.now_ms)
     }
 
-    async fn wait(&mut self, _ms: u32) -> Result<(), Abort> {
-        refuse("clock.wait")
+    async fn wait(&mut self, ms: u32) -> Result<(), Abort> {
+        self.now_ms += f64::from(ms);
+        Ok(())
     }
 
     async fn random(&mut self, count: u32) -> Result<Vec<u8>, Abort> {

@@ -53,11 +53,17 @@ pub enum LoadFailure {
     #[error("{0}")]
     Unusable(String),
     /// It failed to describe itself.
-    #[error("its manifest cannot be had: {0}")]
+    #[error("its manifest cannot be had: {0}{printed}", printed = printed(.0))]
     Silent(CallError),
     /// What it says of itself cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+}
+
+/// What it printed before it crashed, as lines of their own.
+fn printed(error: &CallError) -> String {
+    let CallError::Trapped { stderr, .. } = error else { return String::new() };
+    stderr.lines().map(|line| format!("\n  | {line}")).collect()
 }
 
 /// Loads a component. `name` is what the user calls it and appears in errors only; the plugin's own name is in its

@@ -103,6 +103,12 @@ impl WasmProvisioner {
         &self.limits
     }
 
+    /// Starts the component and asks it for its manifest, whatever is known of it already: how long that takes is how long
+    /// a start takes.
+    pub fn start(&self) -> Result<String, CallError> {
+        self.place.describe(&self.limits)
+    }
+
     async fn call(
         &self,
         invocation: Invocation,

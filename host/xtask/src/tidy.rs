@@ -21,6 +21,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("registry", &["core", "gate", "ports"]),
     ("telemetry", &["core", "ports"]),
     ("sandbox", &[]),
+    ("component", &[]),
     ("conformance", &["core", "gate", "ports", "engine", "testkit"]),
     ("selftest", &["wasm-build"]),
     ("xtask", &[]),

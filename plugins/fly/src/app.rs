@@ -1,10 +1,10 @@
 //! The app: made once, with its addresses and secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use starsystem_provisioner::{
-    Attempt, Failure, FailureKind, NamedSecret, Reply, checkpoint, clock, ensure, log, step,
+    Attempt, Failure, FailureKind, NamedSecret, Reply, checkpoint, clock, ensure, log, poll, step,
 };
 
 use crate::api::{self, Address, Api, App, Secrets};
@@ -14,6 +14,8 @@ use crate::refusal::{self, Refusal};
 
 /// How often the creation of the app is tried while its answer gets lost.
 const ATTEMPTS: u32 = 3;
+/// How long a list of addresses may lag behind.
+const READ_LAG: Duration = Duration::from_secs(10);
 
 /// Makes the app, or finds the one that an earlier run made.
 pub fn create(api: &Api, mark: &str) -> Result<App, Failure> {
@@ -83,9 +85,22 @@ fn adopt(api: &Api, mark: &str, taken: &Reply) -> Result<(), Failure> {
     )))
 }
 
-/// The app's addresses; a public app gets those it lacks.
-pub fn addresses(api: &Api, public: bool) -> Result<Vec<Address>, Failure> {
-    let mut addresses = api.addresses()?;
+/// The app's addresses; a public app gets those it lacks. A list without an address that was there before may lag behind:
+/// it is read again for a while, so that an app does not get the same address twice.
+pub fn addresses(
+    api: &Api,
+    public: bool,
+    known: &BTreeSet<String>,
+) -> Result<Vec<Address>, Failure> {
+    let shows = |seen: &[Address]| known.iter().all(|ip| seen.iter().any(|one| one.ip == *ip));
+    let settled = poll(READ_LAG, Duration::from_secs(1), || {
+        let seen = api.addresses()?;
+        Ok(shows(&seen).then_some(seen))
+    })?;
+    let mut addresses = match settled {
+        Some(addresses) => addresses,
+        None => api.addresses()?,
+    };
     for (kind, fits) in [("shared_v4", is_public_v4 as fn(&Address) -> bool), ("v6", is_public_v6)]
     {
         if !public || addresses.iter().any(fits) {

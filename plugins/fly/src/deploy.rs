@@ -47,7 +47,8 @@ pub fn apply(
         None => app::create(&api, &service.mark)?,
         Some(recorded) => existing(&api, recorded)?,
     };
-    let addresses = app::addresses(&api, target.public)?;
+    let known = recorded.map(|recorded| recorded.attributes.ips.clone()).unwrap_or_default();
+    let addresses = app::addresses(&api, target.public, &known)?;
     let known = recorded.map(|recorded| recorded.attributes.secrets.clone()).unwrap_or_default();
     let secrets = app::secrets(&api, &service.inputs, &known)?;
     let wanted = config::wanted(target, &service.id, &service.mark, &secrets.fingerprint())?;

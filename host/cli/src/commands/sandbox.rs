@@ -17,7 +17,7 @@ use crate::local_cloud::LocalCloud;
 pub fn run(context: &Context, command: &Sandbox) -> Result<Exit, CommandError> {
     match command {
         Sandbox::Start(place) => start(context, place),
-        Sandbox::Serve(place) => serve(context, place),
+        Sandbox::Serve { place, speed } => serve(context, place, *speed),
         Sandbox::Stop(place) => stop(context, place),
         Sandbox::Status(place) => status(context, place),
         Sandbox::Logs(place) => logs(context, place),
@@ -74,9 +74,10 @@ fn start(context: &Context, place: &SandboxPlace) -> Result<Exit, CommandError> 
     Ok(Exit::Ok)
 }
 
-fn serve(context: &Context, place: &SandboxPlace) -> Result<Exit, CommandError> {
+fn serve(context: &Context, place: &SandboxPlace, speed: f64) -> Result<Exit, CommandError> {
     let cloud = LocalCloud::new(context, place.port)?;
     let mut options = ss_sandbox::Options::new(&cloud.directory);
+    options.speed = speed;
     options.addr = SocketAddr::from((Ipv4Addr::LOCALHOST, place.port));
     options.sandbox_yaml = config(context, place)?;
     let failed = |message: String| CommandError::from(Failure::new("SS0701", message));

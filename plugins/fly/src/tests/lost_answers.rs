@@ -212,3 +212,17 @@ fn an_update_that_was_lost_on_the_way_is_sent_again() {
     on_visit(&mut script);
     assert!(update(script, service, recorded(json!({}))).result.is_ok());
 }
+
+#[test]
+fn a_list_that_lags_behind_the_record_is_read_again() {
+    let service = service(json!({}));
+    let config = config(&service, &[]);
+    let one = machine("api-1", &config, json!({}));
+    let mut script = updating();
+    script.on("getApp").reply(200, app());
+    script.on("listIps").reply(200, json!({"ips": []}));
+    on_addresses(&mut script);
+    on_machines(&mut script, &[&one]);
+    let run = update(script, service, recorded(json!({"ips": ["66.1.2.3", "2a09::1"]})));
+    assert_eq!(run.calls, ["getApp", "listIps", "listIps", "listMachines"]);
+}

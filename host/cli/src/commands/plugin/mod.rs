@@ -1,6 +1,9 @@
 //! `ss plugin`: for the authors of provisioners.
 
+mod build;
 mod check;
+mod language;
+mod new;
 mod run;
 mod test;
 
@@ -10,6 +13,8 @@ use ss_conformance::{Bench, Case, CaseError, Fake, QuickClock, free_port};
 use ss_egress::{EgressOptions, HttpEgress};
 use ss_engine::Failure;
 use ss_ports::{Clock, Egress};
+
+pub use language::Language;
 
 use crate::args::Plugin;
 use crate::context::Context;
@@ -21,6 +26,8 @@ use crate::wire::is_loopback;
 /// Does what is asked of a plugin.
 pub async fn run(context: &Context, command: &Plugin) -> Result<Exit, CommandError> {
     match command {
+        Plugin::New(args) => new::run(context, args),
+        Plugin::Build(args) => build::run(context, args),
         Plugin::Check { plugin } => check::run(context, plugin),
         Plugin::Run(args) => run::run(context, args).await,
         Plugin::Test(args) => test::run(context, args).await,

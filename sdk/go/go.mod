@@ -1,0 +1,3 @@
+module starsystem.example/provisioner
+
+go 1.24
