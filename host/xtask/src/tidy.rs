@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::shell::{output, root};
 
 /// Room → the rooms it may import. `host/cli` may import all.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("core", &[]),
     ("gate", &["core"]),
     ("ports", &["core", "gate"]),
