@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::{Place, Ran};
+use crate::json_shapes;
 
 /// The pages, and what the provisioner of each is called there.
 const PAGES: [(&str, &str); 6] = [
@@ -65,6 +66,10 @@ fn every_first_provisioner_is_built_and_passes_everything_as_its_page_says() {
         let ran = run(&place, &commands(&text)).exits(0);
         let ran = ran.says(&format!("✓ ./{name}")).says("from then on").says("It may:");
         assert!(ran.stdout.contains("\nScore: 100 %"), "{page}:\n{}", ran.stdout);
+        if page == "c.md" {
+            let built = run(&place, &["cd first-c", "ss plugin build --json"]).exits(0);
+            json_shapes::fits("plugin-build", &serde_json::from_str(&built.stdout).expect("JSON"));
+        }
         assert!(
             text.contains(&tried(&ran.stdout)),
             "{page} has another number of things:\n{}",

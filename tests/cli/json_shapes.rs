@@ -74,6 +74,7 @@ const RUNS: &[(&str, &[&str], i32, Before)] = &[
     ("vault", &["vault", "rotate-key"], 0, NOTHING),
     ("recipients", &["vault", "recipients", "list"], 0, NOTHING),
     ("trust", &["trust"], 0, NOTHING),
+    ("plugin-new", &["plugin", "new", "mine", "--lang=c"], 0, NOTHING),
     ("plugin-check", &["plugin", "check", "neon"], 0, NOTHING),
     ("plugin-run", &["plugin", "run", "neon", "apply", "--case=case.yaml"], 0, |place, sandbox| {
         sandbox.control("POST", "reset", &Value::Null);
@@ -110,7 +111,7 @@ const RUNS_WITH_A_PROCESS: &[(&str, &[&str], i32, Before)] = &[
 ];
 
 /// Shown by runs of other tests, which take long enough once.
-const RUN_ELSEWHERE: [&str; 1] = ["selftest"];
+const RUN_ELSEWHERE: [&str; 2] = ["selftest", "plugin-build"];
 
 /// The schemas by kind, closed: a field that is printed and not described is a failure here, though not for readers.
 fn schemas() -> BTreeMap<String, jsonschema::Validator> {
