@@ -5,8 +5,10 @@ mod files;
 mod full;
 mod lock;
 mod overlay;
+mod promise;
 mod remote;
 mod runs;
+mod spoiled;
 mod suite;
 mod tape;
 
@@ -100,10 +102,12 @@ impl SecondProcess {
         }
     }
 
-    /// The last line that begins with this, after a kill.
+    /// The last line that begins with this, once it has ended.
     fn said_last(&mut self, start: &str) -> Option<String> {
         let lines = self.lines.by_ref().map_while(Result::ok);
-        lines.filter_map(|line| line.strip_prefix(start).map(str::to_owned)).last()
+        let last = lines.filter_map(|line| line.strip_prefix(start).map(str::to_owned)).last();
+        self.child.wait().unwrap();
+        last
     }
 
     /// Ends it as `kill -9` does.

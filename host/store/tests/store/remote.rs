@@ -19,6 +19,8 @@ use ss_testkit::sample::{begin, call, deploy, holder, intent, receipt, recorded,
 use ss_testkit::servers::{PostgresServer, S3Server};
 use ss_testkit::{MemoryVault, state_store_suite};
 
+use crate::promise::{Promised, keeps, run};
+
 /// Short, so that a test need not wait for fifteen seconds; the holder renews five times within it.
 const LEASE: Duration = Duration::from_millis(1500);
 
@@ -198,51 +200,19 @@ async fn a_writer_that_fell_behind_finds_its_line_taken() {
     assert_eq!(ahead.load().await.unwrap().unwrap().state.serial, 3);
 }
 
-/// A run, told up to where it was told that all is well.
-async fn run(store: &RemoteStore) -> (Vec<Entry>, bool) {
-    let mut kept = Vec::new();
-    let Ok(_lease) = store.lock(holder()).await else { return (kept, false) };
-    let end = CallEnd::Done { record: Box::new(recorded("one")) };
-    let done = Entry::Outcome { call: call(1, "db", 0), end };
-    for entry in [begin(1, "line", 0), intent(call(1, "db", 0)), done] {
-        if store.append(&entry).await.is_err() {
-            return (kept, false);
-        }
-        kept.push(entry);
-    }
-    let state = store.load().await.unwrap().unwrap().state;
-    let state = State { deploy: Some(deploy(1)), ..state };
-    (kept, store.commit(&state, 0).await.is_ok())
-}
-
 #[tokio::test]
 async fn no_write_that_goes_wrong_loses_what_was_promised() {
     let mut tried = 0;
     for fault in [Fault::NotSent, Fault::NotAnswered, Fault::Torn] {
         for at in 0..12 {
             let objects = Arc::new(Memory { fault: Some((at, fault)), ..Memory::default() });
-            let (kept, committed) = run(&store(objects.clone())).await;
+            let mut told = Promised::default();
+            run(&store(objects.clone()), |promised| told = promised).await;
             if objects.puts.load(Ordering::SeqCst) <= at {
                 continue;
             }
             tried += 1;
-            let next = store(objects.clone());
-            let lease = next.lock(holder()).await.unwrap();
-            let stored = next.load().await.unwrap();
-            let what = format!("{fault:?} at {at}");
-            if committed || kept.len() == 3 {
-                let stored = stored.as_ref().expect(&what);
-                assert!(stored.state.services.contains_key(&service("db")), "{what}");
-                assert!(stored.open.is_empty(), "{what}");
-            } else if kept.len() == 2 {
-                assert_eq!(stored.as_ref().expect(&what).open.len(), 1, "{what}");
-            }
-            let serial = stored.as_ref().map_or(0, |stored| stored.state.serial);
-            assert!(!committed || serial == 1, "{what}");
-            // And it goes on.
-            let after = next.commit(&State::empty("line"), serial).await;
-            assert_eq!(after.unwrap(), serial + 1, "{what}");
-            drop(lease);
+            keeps(&store(objects.clone()), told, &format!("{fault:?} at {at}")).await;
         }
     }
     assert!(tried >= 18, "only {tried} writes went wrong");
