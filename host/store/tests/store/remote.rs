@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ss_core::record::{CallEnd, DeployStatus};
+use ss_core::record::DeployStatus;
 use ss_core::redact::Secret;
 use ss_core::state::State;
-use ss_ports::{Entry, StateStore, StoreError, Vault};
+use ss_ports::{StateStore, StoreError, Vault};
 use ss_store::{
     Bucket, BucketSettings, Objects, Postgres, PostgresSettings, Put, RemoteStore, SharedVault,
     Version, When,
 };
-use ss_testkit::sample::{begin, call, deploy, holder, intent, receipt, recorded, service};
+use ss_testkit::sample::{begin, call, holder, intent, receipt};
 use ss_testkit::servers::{PostgresServer, S3Server};
 use ss_testkit::{MemoryVault, state_store_suite};
 

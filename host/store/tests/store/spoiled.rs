@@ -20,7 +20,8 @@ async fn runs_as_a_second_process() {
     let mut out = File::options().write(true).open("/dev/stdout").unwrap();
     run(&place.store(), |Promised { entries, commit }| {
         let line = format!("\npromised {entries} {commit}\n");
-        out.write_vectored(&[IoSlice::new(line.as_bytes())]).unwrap();
+        let written = out.write_vectored(&[IoSlice::new(line.as_bytes())]);
+        assert_eq!(written.unwrap(), line.len());
     })
     .await;
 }
