@@ -146,10 +146,10 @@ fn check_credentials() -> Result<(), CommandError> {
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     ];
-    if keys.iter().all(|name| is_set(&name)) || roles.iter().any(|name| is_set(&name)) {
+    if keys.iter().all(is_set) || roles.iter().any(is_set) {
         return Ok(());
     }
-    let missing = keys.into_iter().find(|name| !is_set(&name)).unwrap_or_default();
+    let missing = keys.iter().find(|name| !is_set(name)).unwrap_or(&"");
     let message = format!("the state is in a bucket, and {missing} is not set; nothing was done");
     Err(Failure::new("SS0412", message)
         .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN, if there is one)")

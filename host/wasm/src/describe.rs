@@ -35,9 +35,12 @@ pub(crate) fn block_on<T>(call: impl Future<Output = T>) -> T {
     }
 }
 
-/// The host of a component that describes itself. Language runtimes look at the clock, seed their hash tables and yield when
-/// they start: they get the first
-/// millisecond of 1970 (Go takes none at all for a broken clock), zeroes, and waits that are over at once. Everything else ends the call.
+/// The longest that a language runtime's yields at its start may pretend to take.
+const YIELDING_MS: f64 = 1_000.0;
+
+/// The host of a component that describes itself. Language runtimes look at the clock, seed their hash tables and yield
+/// when they start: they get the first millisecond of 1970 (Go takes none at all for a broken clock), zeroes, and short
+/// waits that are over at once. Everything else ends the call.
 struct NoRights {
     now_ms: f64,
 }
@@ -78,7 +81,7 @@ impl HostCalls for NoRights {
 
     async fn wait(&mut self, ms: u32) -> Result<(), Abort> {
         self.now_ms += f64::from(ms);
-        Ok(())
+        if self.now_ms > YIELDING_MS { refuse("clock.wait") } else { Ok(()) }
     }
 
     async fn random(&mut self, count: u32) -> Result<Vec<u8>, Abort> {
